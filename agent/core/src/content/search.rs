@@ -59,6 +59,8 @@ impl Core {
         };
         let limit = asked.limit.unwrap_or(USUAL).min(MOST);
         let (hits, next) = self.look_through(&query, wanted, asked, from, limit)?;
+        // What turned out to be damaged hid messages: it is made anew from this batch on.
+        self.history.index.hurry_if_broken();
         let indexing = if self.history.index.is_complete()? {
             None
         } else {
@@ -96,15 +98,16 @@ impl Core {
                 (written, stored) => written.copied().or(stored),
             };
             let Some(entry) = newest else { return Ok((hits, None)) };
-            if written.last() == Some(&entry) {
+            let is_of_batch = written.last() == Some(&entry);
+            if is_of_batch {
                 written.pop();
             }
             if stored == Some(entry) {
                 stored = candidates.next()?;
-                // In another order than it is written now.
-                if self.history.is_written(&entry.group, entry.place) {
-                    continue;
-                }
+            }
+            // What the batch writes elsewhere in the order is taken there.
+            if !is_of_batch && self.history.is_written(&entry.group, entry.place) {
+                continue;
             }
             let Some(row) = rows(&entry.group, entry.place)? else { continue };
             let Some(marks) =
@@ -138,3 +141,7 @@ impl Core {
         (is_in_time && is_of && is_kind && !is_hidden).then_some(text)
     }
 }
+
+#[cfg(test)]
+#[path = "search_test.rs"]
+mod tests;

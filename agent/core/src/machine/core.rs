@@ -298,6 +298,22 @@ impl Core {
         self.warn(Notice::ValuesDamaged { of: of.into_iter().collect(), count });
     }
 
+    /// What is stored from now on is not taken into the index of words: for a bench, which tells what that costs.
+    #[doc(hidden)]
+    pub fn without_index(&self) {
+        self.history.index.switch_off();
+    }
+
+    /// Segments of the index of words, and bytes of its rows as they lie in the store: for a bench.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    #[doc(hidden)]
+    pub fn index_size(&self) -> Result<(usize, usize)> {
+        self.history.index.size()
+    }
+
     /// Writes what was put off, and makes unreadable what was superseded or removed, unless this process lived for moments
     /// only. Call it before the process ends; without it some junk is read again, and the next process has to do the rest.
     pub fn rest(&mut self) -> Result<()> {
@@ -309,7 +325,9 @@ impl Core {
     }
 
     fn put_away(&mut self) -> Result<()> {
-        if self.state.has_put_off() {
+        // What the file lost is told only once: the index has to know by then.
+        self.history.index.hurry_if_broken();
+        if self.state.has_put_off() || !self.history.is_clean() {
             self.write()?;
         }
         self.store.told()?;

@@ -99,14 +99,10 @@ impl History {
             let mut messages = writing.table(table::MESSAGES)?;
             for (key, row) in &self.messages {
                 let old = messages.replace_row(&key.to_key(), row)?;
-                let old: Option<MessageRow> = old.and_then(|old| codec::decode(&old).ok());
-                changes.extend(index::Change::of(key.0, (key.1, key.2), old.as_ref(), row));
+                changes.extend(index::Change::of(key.0, (key.1, key.2), &old, row));
             }
         }
-        if !self.index.is_clean() && changes.iter().all(|change| change.old.is_none()) {
-            self.index.keep_up(writing, self)?;
-        }
-        self.index.note(writing, &changes)?;
+        self.index.flush(writing, self, &changes)?;
         if !self.seen.is_empty() {
             let mut seen = writing.table(table::SEEN)?;
             for (key, position) in &self.seen {

@@ -223,7 +223,7 @@ impl Store {
     }
 
     /// Whether it was damaged, and what it lost was not told when it was opened.
-    pub(super) fn is_mended(&self) -> bool {
+    pub(crate) fn is_mended(&self) -> bool {
         self.0.is_mended.load(Ordering::Relaxed)
     }
 
@@ -308,6 +308,11 @@ impl Store {
     /// Names of the tables of values that turned out to be damaged since this was asked last, one for each.
     pub(crate) fn damage(&self) -> Vec<&'static str> {
         self.seal().untold_damage()
+    }
+
+    /// The key of a row as it stands in the file, which decides on the order of the rows.
+    pub(crate) fn hidden(&self, table: Table, key: &[u8]) -> Vec<u8> {
+        self.seal().hide(table, key).into_owned()
     }
 
     /// What stands in a key of a table for a name.

@@ -23,6 +23,14 @@ pub(crate) struct Reading {
     store: Store,
 }
 
+/// What a value took the place of.
+pub(crate) enum Replaced {
+    Nothing,
+    Value(Plain),
+    /// It did not open.
+    Damaged,
+}
+
 /// A row: its key, and its value that is opened when it is asked for.
 pub(crate) struct Row<'r> {
     key: AccessGuard<'r, Bytes>,
@@ -33,6 +41,11 @@ pub(crate) struct Row<'r> {
 impl Row<'_> {
     pub(crate) fn key(&self) -> Vec<u8> {
         self.reading.store.seal().show(self.reading.table, self.key.value()).into_owned()
+    }
+
+    /// Bytes of key and sealed value.
+    pub(crate) fn length(&self) -> usize {
+        self.key.value().len().saturating_add(self.value.value().len())
     }
 
     pub(crate) fn value(&self) -> Result<Plain> {
@@ -169,8 +182,8 @@ impl Sealing<'_> {
         self.put_written(key, |draft| codec::encode_into(draft, row), false).map(drop)
     }
 
-    /// The same, and gives the value that was there, if it opens.
-    pub(crate) fn replace_row(&mut self, key: &[u8], row: &impl Serialize) -> Result<Option<Plain>> {
+    /// The same, and gives the value that was there.
+    pub(crate) fn replace_row(&mut self, key: &[u8], row: &impl Serialize) -> Result<Replaced> {
         self.put_written(key, |draft| codec::encode_into(draft, row), true)
     }
 
@@ -179,7 +192,7 @@ impl Sealing<'_> {
         key: &[u8],
         write: impl FnOnce(&mut Draft),
         wants_old: bool,
-    ) -> Result<Option<Plain>> {
+    ) -> Result<Replaced> {
         let mut seal = self.writing.store.seal();
         let key = &*seal.hide(self.table, key);
         if !seal.is_ready(self.table, key) {
@@ -187,8 +200,12 @@ impl Sealing<'_> {
         }
         let sealed = seal.seal(self.table, key, write)?;
         let (superseded, length) = (self.rows.insert(key, sealed).map_err(storage)?, sealed.len());
-        let Some(superseded) = superseded else { return Ok(None) };
-        let old = if wants_old { seal.open(self.table, key, superseded.value()).ok() } else { None };
+        let Some(superseded) = superseded else { return Ok(Replaced::Nothing) };
+        let old = match wants_old.then(|| seal.open(self.table, key, superseded.value())) {
+            Some(Ok(old)) => Replaced::Value(old),
+            Some(Err(_)) => Replaced::Damaged,
+            None => Replaced::Nothing,
+        };
         seal.superseded(self.table, key, length);
         drop(superseded);
         drop(seal);
@@ -202,6 +219,19 @@ impl Sealing<'_> {
             self.writing.dirty(self.table, &key)?;
         }
         Ok(())
+    }
+
+    /// Removes rows from one key to another, at most so many, those too that this transaction wrote. Gives how many. The keys of
+    /// the table are numbers.
+    pub(crate) fn remove_between(&mut self, from: &[u8], to: &[u8], most: usize) -> Result<usize> {
+        let mut keys = Vec::new();
+        for row in self.rows.range(from..to).map_err(storage)?.take(most) {
+            keys.push(row.map_err(storage)?.0.value().to_vec());
+        }
+        for key in &keys {
+            self.remove(key)?;
+        }
+        Ok(keys.len())
     }
 
     /// The row with the smallest key; its value is `None` if it is damaged.

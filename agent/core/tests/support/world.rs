@@ -1323,8 +1323,15 @@ impl World {
     /// What somebody finds in a conversation by words.
     pub(crate) fn found(&mut self, index: usize, group: GroupId, words: &str) -> Vec<MessageView> {
         let asked = message::Search { limit: Some(500), target: Some(Target::Group(group)), ..search(words) };
-        let found = self.look(index, asked).unwrap_or_else(|error| panic!("looking for {words}: {error}"));
-        found.hits.into_iter().map(|hit| hit.message).collect()
+        for _ in 0..100 {
+            let found = self.look(index, asked.clone());
+            let found = found.unwrap_or_else(|error| panic!("looking for {words}: {error}"));
+            // Each question takes in a part of what the index lacks.
+            if found.indexing.is_none() {
+                return found.hits.into_iter().map(|hit| hit.message).collect();
+            }
+        }
+        panic!("the index is never complete")
     }
 
     pub(crate) fn messages(&mut self, index: usize, group: GroupId) -> Vec<MessageView> {

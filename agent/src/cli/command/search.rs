@@ -52,6 +52,9 @@ struct Found {
     names: BTreeMap<GroupId, String>,
 }
 
+/// How often a search begins again because the index turned out to be damaged.
+const AGAIN: usize = 3;
+
 async fn find(
     context: &Context,
     profile: &OpenProfile<'_>,
@@ -61,19 +64,28 @@ async fn find(
     profile.refresh().await?;
     // What is not in the index yet would not be found: each question takes a part of it in.
     let part = message::Search { limit: Some(0), ..asked.clone() };
-    while let Some(message::Indexing { done, total }) = profile.ask(part.clone()).await?.indexing {
-        if !context.ui.json() {
-            let _ = context.ui.progress("index", done, total);
+    let mut hits = Vec::new();
+    for _ in 0..AGAIN {
+        while let Some(message::Indexing { done, total }) = profile.ask(part.clone()).await?.indexing {
+            if !context.ui.json() {
+                let _ = context.ui.progress("index", done, total);
+            }
         }
-    }
-    context.ui.progress_end();
-    let (mut hits, mut behind) = (Vec::new(), None);
-    while hits.len() < last {
-        let limit = Some(last.saturating_sub(hits.len()));
-        let page = profile.ask(message::Search { limit, behind, ..asked.clone() }).await?;
-        hits.extend(page.hits);
-        behind = page.next;
-        if behind.is_none() {
+        context.ui.progress_end();
+        hits.clear();
+        let (mut behind, mut is_whole) = (None, true);
+        while is_whole && hits.len() < last {
+            let limit = Some(last.saturating_sub(hits.len()));
+            let page = profile.ask(message::Search { limit, behind, ..asked.clone() }).await?;
+            // A part of it turned out to be damaged, and hid messages.
+            is_whole = page.indexing.is_none();
+            hits.extend(page.hits);
+            behind = page.next;
+            if behind.is_none() {
+                break;
+            }
+        }
+        if is_whole {
             break;
         }
     }

@@ -6,7 +6,6 @@ use cipher_broker::wire::content::{Body, Content};
 
 use super::*;
 use crate::state::Author;
-use crate::state::history::History;
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + seconds * 1000)
@@ -71,6 +70,7 @@ fn terms(index: &Index) -> BTreeMap<String, BTreeSet<(GroupId, Place)>> {
                     for number in numbers {
                         any = true;
                         let entry = entries[number as usize];
+                        assert!(!segment.head.is_gone(number), "{term} of what went");
                         places.insert((entry.group, entry.place));
                     }
                     assert!(any, "{term} of nothing");
@@ -144,7 +144,6 @@ fn r_search_07_the_index_has_exactly_the_words_that_stand() {
             assert_eq!(terms(&history.index), kept);
             rows = BTreeMap::new();
             for row in store.table(table::MESSAGES).unwrap().rows().unwrap() {
-                use crate::store::key::RowKey as _;
                 let row = row.unwrap();
                 let (group, position, _) = <(GroupId, u64, u16)>::from_key(&row.key()).unwrap();
                 let message: MessageRow = codec::decode(&row.value().unwrap()).unwrap();
@@ -172,22 +171,26 @@ fn r_search_07_the_index_has_exactly_the_words_that_stand() {
     assert!(all.iter().rev().is_sorted_by_key(|(group, position)| (*position, *group)), "newest first");
 }
 
-/// A store of before there was an index gets one in steps, whatever is written meanwhile.
-#[test]
-fn a_store_without_an_index_gets_one_in_steps() {
-    use crate::store::key::RowKey as _;
-    let store = Store::in_memory();
-    let filler = "x ".repeat(400);
+/// Puts messages into the store past the index, as a build of before there was one did.
+fn stored_before(store: &Store, rows: impl Iterator<Item = (GroupId, u64, MessageRow)>) {
     store
         .write(at(0), |writing| {
             let mut messages = writing.table(table::MESSAGES)?;
-            for n in 0..6_000_u64 {
-                let row = said(n, &format!("tea number{n} {filler}"));
-                messages.put_row(&(group(n % 5), n, 0_u16).to_key(), &row)?;
+            for (group, n, row) in rows {
+                messages.put_row(&(group, n, 0_u16).to_key(), &row)?;
             }
             Ok(())
         })
         .unwrap();
+}
+
+/// A store of before there was an index gets one in steps, whatever is written meanwhile.
+#[test]
+fn a_store_without_an_index_gets_one_in_steps() {
+    let store = Store::in_memory();
+    let filler = "x ".repeat(400);
+    let text = |n: u64| format!("tea number{n} {filler}");
+    stored_before(&store, (0..6_000).map(|n| (group(n % 5), n, said(n, &text(n)))));
     let mut history = History::new(store.clone());
     assert!(!history.index.is_complete().unwrap());
     let mut gone = said(17, "");
@@ -198,14 +201,216 @@ fn a_store_without_an_index_gets_one_in_steps() {
     history.index.hurry().unwrap();
     commit(&store, &mut history, at(2));
     assert!(!history.index.is_complete().unwrap() && history.index.done().unwrap() > 0);
+    // What is in it already, and what is not, is dated by the broker, edited, and said.
+    for n in (18..6_000).step_by(97) {
+        let edited = n % 2 == 0;
+        let mut row = said(n, &if edited { format!("tea edited{n}") } else { text(n) });
+        row.at = Some(at(n + 1));
+        history.insert(group(n % 5), (n, 0), row);
+        history.insert(group(n % 5), (10_000 + n, 0), said(n, "tea late"));
+    }
+    commit(&store, &mut history, at(3));
     // Another process goes on.
     let mut history = History::new(store.clone());
     assert!(rest(&store, &mut history) > 3);
     assert!(history.index.is_complete().unwrap());
-    assert_eq!(found(&history, "tea").len(), 6_000);
+    let all = found(&history, "tea");
+    let late = (18..6_000_u64).step_by(97).count();
+    assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (6_000 + late, 6_000 + late));
     assert_eq!(found(&history, "number17 ").len(), 0);
     assert_eq!(found(&history, "number5999"), [(group(4), 5_999)]);
+    assert_eq!((found(&history, "number18").len(), found(&history, "edited18")), (110, vec![(group(3), 18)]));
     assert!(!terms(&history.index).contains_key("number17"));
+    let entries: usize = history
+        .index
+        .segments()
+        .unwrap()
+        .into_iter()
+        .map(|number| {
+            let reading = history.index.reading().unwrap();
+            let head = Segment::open(&history.index, &reading, number).unwrap().unwrap().head;
+            head.count as usize - head.gone.len()
+        })
+        .sum();
+    assert_eq!(entries, 6_000 + late, "each message is in it once");
+}
+
+/// Whether any row of the index, of whatever it is a part, has a word.
+fn is_anywhere(store: &Store, word: &str) -> bool {
+    let reading = store.table(table::INDEX).unwrap();
+    let rows = reading.rows().unwrap();
+    rows.filter_map(|row| row.unwrap().value().ok())
+        .any(|value| value.windows(word.len()).any(|part| part == word.as_bytes()))
+}
+
+/// R-SEARCH-07: forgetting does not wait for an index that is being made anew, for whatever reason and however far that is.
+#[test]
+fn r_search_07_a_word_that_goes_while_the_index_is_made_anew_is_in_no_row_of_it() {
+    const WORD: &str = "zugspitze";
+    let damage = |store: &Store, which: SegmentNumber, part: u32| {
+        store
+            .write(at(50), |writing| writing.table(table::INDEX)?.put(&key(which, part), b"nonsense"))
+            .unwrap();
+    };
+    for case in ["of before", "broken", "its own head", "its own part", "unread row", "half made"] {
+        let store = Store::in_memory();
+        let mut history = History::new(store.clone());
+        for n in 0..40 {
+            let text = if n == 7 {
+                format!("to the {WORD}")
+            } else {
+                format!("tea number{n} {}", "x ".repeat(30_000))
+            };
+            history.insert(group(1), (n, 0), said(n, &text));
+            commit(&store, &mut history, at(n));
+        }
+        let segments = history.index.segments().unwrap();
+        assert!(is_anywhere(&store, WORD), "{case}");
+        match case {
+            "of before" => {
+                let meta = Meta { version: 0, ..history.index.meta().unwrap() };
+                store
+                    .write(at(50), |writing| writing.table(table::INDEX)?.put_row(&key(META, 0), &meta))
+                    .unwrap();
+            }
+            "broken" => {
+                damage(&store, segments[3], 0);
+                assert!(found(&history, "tea").len() < 39);
+            }
+            "its own head" => damage(&store, segments[7], 0),
+            "its own part" => {
+                // All parts are in the head but those that are large: merged, they are.
+                rest(&store, &mut history);
+                let reading = store.table(table::INDEX).unwrap();
+                let keys = reading.rows().unwrap().map(|row| number_of(&row.unwrap().key()).unwrap());
+                let (number, part) =
+                    keys.filter(|(_, part)| *part == 1).next_back().unwrap_or((segments[7], 0));
+                damage(&store, number, part);
+            }
+            "unread row" => {
+                let key = (group(1), 7_u64, 0_u16).to_key();
+                store
+                    .write(at(50), |writing| writing.table(table::MESSAGES)?.put(&key, b"nonsense"))
+                    .unwrap();
+            }
+            _ => {
+                let meta = Meta { version: 0, ..history.index.meta().unwrap() };
+                store
+                    .write(at(50), |writing| writing.table(table::INDEX)?.put_row(&key(META, 0), &meta))
+                    .unwrap();
+                history = History::new(store.clone());
+                history.index.hurry().unwrap();
+                commit(&store, &mut history, at(60));
+                history.index.hurry().unwrap();
+                commit(&store, &mut history, at(60));
+                assert!(!history.index.is_complete().unwrap());
+            }
+        }
+        if case != "broken" {
+            history = History::new(store.clone());
+        }
+        let mut gone = said(7, "");
+        gone.take_back();
+        history.insert(group(1), (7, 0), gone);
+        commit(&store, &mut history, at(70));
+        assert!(!is_anywhere(&store, WORD), "{case}");
+        // The process ends, and another one comes to its rest.
+        let mut history = History::new(store.clone());
+        rest(&store, &mut history);
+        assert!(!is_anywhere(&store, WORD), "{case}");
+        assert_eq!(found(&history, "tea").len(), 39, "{case}");
+        terms(&history.index);
+    }
+}
+
+/// R-SEARCH-08: a message of signs alone has no term. It stays in the index when segments become one, and is there once.
+#[test]
+fn r_search_08_a_message_without_terms_is_a_candidate_once_whatever_was_merged_and_changed() {
+    let store = Store::in_memory();
+    let mut history = History::new(store.clone());
+    for n in 0..20 {
+        history.insert(group(1), (n, 0), said(n, if n == 5 { ":-)" } else { "tea" }));
+        commit(&store, &mut history, at(n));
+    }
+    // Its words are other ones, and the broker has another time of it.
+    let mut row = said(6, "coffee");
+    row.at = Some(at(600));
+    history.insert(group(1), (6, 0), row);
+    commit(&store, &mut history, at(30));
+    let all = |history: &History| {
+        let wanted = Wanted { within: [group(1)].into(), ..Wanted::default() };
+        let mut candidates = history.index.candidates(wanted).unwrap();
+        let mut all = Vec::new();
+        while let Some(entry) = candidates.next().unwrap() {
+            all.push(entry.place.0);
+        }
+        all.sort_unstable();
+        all
+    };
+    let expected: Vec<u64> = (0..20).collect();
+    assert_eq!(all(&history), expected);
+    assert!(rest(&store, &mut history) > 0);
+    assert_eq!(all(&history), expected);
+}
+
+/// Whoever uses nothing but commands that live for moments has an index of few segments all the same.
+#[test]
+fn segments_are_merged_without_any_process_that_has_time() {
+    let store = Store::in_memory();
+    for n in 0..600 {
+        let mut history = History::new(store.clone());
+        history.index.tick(at(n)).unwrap();
+        history.insert(group(n % 3), (n, 0), said(n, &format!("tea number{n}")));
+        commit(&store, &mut history, at(n));
+        let segments = history.index.segments().unwrap().len();
+        assert!(segments <= 2 * upkeep::CROWD, "{segments} after {n}");
+    }
+    let history = History::new(store);
+    assert_eq!(found(&history, "tea").len(), 600);
+    terms(&history.index);
+}
+
+/// A batch with new messages writes nothing into the index that was there before: nothing of it has to be made unreadable.
+#[test]
+fn a_batch_of_new_messages_supersedes_no_row_of_the_index() {
+    let store = Store::in_memory();
+    let mut history = History::new(store.clone());
+    for n in 0..5 {
+        history.insert(group(1), (n, 0), said(n, "tea"));
+        commit(&store, &mut history, at(n));
+    }
+    assert_eq!(store.dirty_since(), None);
+}
+
+/// A store whose first messages have no words has a whole index, and its next process does not make one.
+#[test]
+fn an_index_is_whole_though_nobody_said_a_word_yet() {
+    let store = Store::in_memory();
+    let mut history = History::new(store.clone());
+    let mut silent = said(1, "tea");
+    silent.take_back();
+    history.insert(group(1), (1, 0), silent);
+    commit(&store, &mut history, at(1));
+    let mut history = History::new(store.clone());
+    assert!(history.index.is_complete().unwrap());
+    history.insert(group(1), (2, 0), said(2, "tea"));
+    commit(&store, &mut history, at(2));
+    assert_eq!(found(&history, "tea"), [(group(1), 2)]);
+}
+
+/// What a process of before did not come to is done by the next one that has time, without a word that comes.
+#[test]
+fn the_next_process_goes_on_with_what_is_to_be_merged() {
+    let store = Store::in_memory();
+    let mut history = History::new(store.clone());
+    for n in 0..12 {
+        history.insert(group(1), (n, 0), said(n, "tea"));
+        commit(&store, &mut history, at(n));
+    }
+    let mut history = History::new(store.clone());
+    assert_eq!(rest(&store, &mut history), 1);
+    assert_eq!(history.index.segments().unwrap().len(), 1);
+    assert_eq!(rest(&store, &mut History::new(store.clone())), 0);
 }
 
 /// A part that does not open costs no answer for good: the index is made anew.
@@ -275,7 +480,7 @@ fn figures_of_a_large_index() {
     let (mut bytes, mut seconds) = (0_usize, [0.0; 2]);
     let stores = [open("with"), open("without")];
     let mut histories = stores.clone().map(History::new);
-    histories[1].index.off.set(true);
+    histories[1].index.switch_off();
     let mut n = 0;
     while n < count {
         let rows: Vec<(GroupId, u64, MessageRow)> = (n..(n + BATCH).min(count))

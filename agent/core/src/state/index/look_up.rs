@@ -73,6 +73,10 @@ impl Index {
                     Some(known) => both(&known, &found),
                 });
             }
+            if numbers.is_none() && !segment.head.gone.is_empty() {
+                numbers =
+                    Some((0..segment.head.count).filter(|number| !segment.head.is_gone(*number)).collect());
+            }
             let left = numbers.as_ref().map_or(segment.head.count as usize, Vec::len);
             if left > 0 {
                 segments.push(Found { number, head: segment.head, numbers, left, part: None });
@@ -93,7 +97,7 @@ impl Candidates<'_> {
         loop {
             let Some((entry, from)) = self.heads.pop() else { return Ok(None) };
             self.advance(from)?;
-            // While the index is made a message may be in two segments.
+            // It should be in one segment alone.
             if self.last.replace(entry) != Some(entry) {
                 return Ok(Some(entry));
             }

@@ -1,9 +1,9 @@
 //! What stands where among the words of all messages.
 //!
 //! ```text
-//! rows of a batch ──► one small segment ─┐
-//! (the same transaction)                 ├─ when nothing else is to do: eight of a size ──► one ──► … ──► 32,768 messages and more
-//!                                        ┘
+//! rows of a batch ──► one small segment ─┐  eight of a size ──► one ──► … ──► half a MiB: when nothing else is to do,
+//! (the same transaction)                 ┘  or in the transaction of the words that came, when there are many
+//!
 //! words that went ──► out of every segment that has them (the same transaction)
 //! ```
 //!
@@ -12,14 +12,19 @@
 //!
 //! Keys are numbers, and all words are in sealed values. What was removed is unreadable as soon as anything else of the store
 //! ([`crate::store::table::Table::forgets`]).
+//!
+//! **While it is made anew** it has the messages up to a place in the order of their table, those that came meanwhile too: what lies
+//! behind is taken in when its turn comes, so no message is in it twice. Of the index of before nothing is used any more, and all of
+//! it goes, at the latest with the first word that has to.
 
+mod forget;
+mod gather;
 mod look_up;
 mod segment;
 mod upkeep;
 pub(crate) mod words;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -29,11 +34,14 @@ use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::gather::gather;
 pub(crate) use self::look_up::{Lookup, Wanted};
 pub(crate) use self::segment::Entry;
-use self::segment::{Block, BlockWriter, Built, Head};
+use self::segment::{Block, Built, Head};
+use crate::state::history::History;
 use crate::state::{MessageRow, Place};
-use crate::store::sealed::{Reading, Sealing, Writing};
+use crate::store::key::RowKey as _;
+use crate::store::sealed::{Reading, Replaced, Sealing, Writing};
 use crate::store::{Store, table};
 
 /// So long after words were added the index is looked after.
@@ -58,12 +66,19 @@ struct Meta {
     /// Whether it has all messages.
     #[serde(rename = "c")]
     complete: bool,
-    /// Those up to here are in it, besides all that came since.
+    /// Those up to here are in it, in the order of their table.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     behind: Option<(GroupId, u64, u16)>,
     /// How many messages of before were looked at.
     #[serde(rename = "n")]
     done: u64,
+}
+
+/// How far the index is, and whether the store says so too.
+#[derive(Debug)]
+struct Known {
+    meta: Meta,
+    is_stored: bool,
 }
 
 /// The words of a row, before and after a batch.
@@ -72,21 +87,50 @@ pub(super) struct Change {
     pub at: u64,
     pub group: GroupId,
     pub place: Place,
-    pub old: Option<String>,
+    pub old: Old,
     pub new: Option<String>,
+}
+
+/// The words that stood in a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    Nothing,
+    Words(String),
+    /// It did not open.
+    Unknown,
 }
 
 impl Change {
     /// `None` if the words are the same.
-    pub(super) fn of(
-        group: GroupId,
-        place: Place,
-        old: Option<&MessageRow>,
-        new: &MessageRow,
-    ) -> Option<Self> {
+    pub(super) fn of(group: GroupId, place: Place, replaced: &Replaced, new: &MessageRow) -> Option<Self> {
         let words = |row: &MessageRow| row.searched().map(str::to_owned);
-        let (old, new, at) = (old.and_then(words), words(new), seconds(new));
-        (old != new).then_some(Self { at, group, place, old, new })
+        let (old, at) = (Old::of(replaced), seconds(new));
+        let new = words(new);
+        let is_same = match &old {
+            Old::Nothing => new.is_none(),
+            Old::Words(old) => Some(old) == new.as_ref(),
+            Old::Unknown => false,
+        };
+        (!is_same).then_some(Self { at, group, place, old, new })
+    }
+
+    /// Whether words go.
+    fn forgets(&self) -> bool {
+        self.old != Old::Nothing
+    }
+}
+
+impl Old {
+    fn of(replaced: &Replaced) -> Self {
+        let row = match replaced {
+            Replaced::Nothing => return Self::Nothing,
+            Replaced::Value(value) => codec::decode::<MessageRow>(value).ok(),
+            Replaced::Damaged => None,
+        };
+        match row {
+            Some(row) => row.searched().map_or(Self::Nothing, |words| Self::Words(words.to_owned())),
+            None => Self::Unknown,
+        }
     }
 }
 
@@ -107,17 +151,22 @@ pub(crate) struct Index {
     store: Store,
     /// The segments that count, when they are known.
     segments: RefCell<Option<Vec<SegmentNumber>>>,
-    meta: RefCell<Option<Meta>>,
+    known: RefCell<Option<Known>>,
     /// When it is to be looked after.
     wake: Cell<Option<Timestamp>>,
-    /// Whether this process looked how far it is.
+    /// Whether this process looked whether something is to be done.
     looked: Cell<bool>,
     /// Whether this batch looks after it.
     due: Cell<bool>,
     /// A part of it does not open: it is made anew.
     broken: Cell<bool>,
+    /// Whether this batch begins it anew.
+    begun_anew: Cell<bool>,
+    /// Whether it was begun anew since the file of the store was mended, which may have lost rows.
+    is_of_mended: Cell<bool>,
+    /// Whether nothing is left of an index of before.
+    is_alone: Cell<bool>,
     /// For comparing what it costs.
-    #[cfg(test)]
     off: Cell<bool>,
 }
 
@@ -126,12 +175,14 @@ impl Index {
         Self {
             store,
             segments: RefCell::default(),
-            meta: RefCell::default(),
+            known: RefCell::default(),
             wake: Cell::default(),
             looked: Cell::default(),
             due: Cell::default(),
             broken: Cell::default(),
-            #[cfg(test)]
+            begun_anew: Cell::default(),
+            is_of_mended: Cell::default(),
+            is_alone: Cell::default(),
             off: Cell::default(),
         }
     }
@@ -139,8 +190,11 @@ impl Index {
     /// What was not committed is not there.
     pub(super) fn discard(&self) {
         self.segments.replace(None);
-        self.meta.replace(None);
+        self.known.replace(None);
         self.due.set(false);
+        self.begun_anew.set(false);
+        self.is_of_mended.set(false);
+        self.is_alone.set(false);
     }
 
     /// Whether nothing is to be done in this batch.
@@ -148,8 +202,27 @@ impl Index {
         !self.due.get()
     }
 
+    /// What was written is there.
     pub(super) fn flushed(&self) {
         self.due.set(false);
+        if self.begun_anew.replace(false) {
+            self.broken.set(false);
+            self.is_of_mended.set(self.store.is_mended());
+        }
+    }
+
+    /// What is stored from now on is not taken in: for a figure of what that costs, of a store that nobody searches.
+    pub(crate) fn switch_off(&self) {
+        self.off.set(true);
+    }
+
+    /// How many segments count, and the bytes of all rows with their keys and seals.
+    pub(crate) fn size(&self) -> Result<(usize, usize)> {
+        let (reading, mut bytes) = (self.reading()?, 0_usize);
+        for row in reading.rows()? {
+            bytes = bytes.saturating_add(row?.length());
+        }
+        Ok((self.segments()?.len(), bytes))
     }
 
     /// When to come again, if there is something to do.
@@ -164,27 +237,38 @@ impl Index {
                 self.wake.set(None);
                 self.due.set(self.has_work()?);
             }
-        } else if !self.looked.replace(true) && self.is_behind()? {
-            // A process that lives for moments does nothing. What is to be merged is seen when words come.
+        } else if !self.looked.replace(true) && self.has_work()? {
+            // Steps that a process of before did not come to. One that lives for moments does nothing.
             self.wake.set(Some(now.plus(IDLE)));
         }
         Ok(())
     }
 
-    /// The next step is taken in this batch, whatever the time, if one is left.
+    /// The next step is taken in this batch, whatever the time, if it lacks messages.
     pub(crate) fn hurry(&self) -> Result<()> {
-        self.due.set(!self.is_complete()? || self.broken.get());
+        self.due.set(!self.is_complete()?);
         Ok(())
+    }
+
+    /// The same, if it is made anew.
+    pub(crate) fn hurry_if_broken(&self) {
+        self.due.set(self.due.get() || self.is_broken());
     }
 
     /// Whether it has all messages.
     pub(crate) fn is_complete(&self) -> Result<bool> {
-        Ok(self.meta()?.complete)
+        Ok(!self.is_broken() && self.meta()?.complete)
     }
 
     /// How many messages of before are in it.
     pub(crate) fn done(&self) -> Result<u64> {
-        Ok(self.meta()?.done)
+        Ok(if self.is_broken() { 0 } else { self.meta()?.done })
+    }
+
+    /// Whether what it says cannot be relied on, and nothing was done about it yet.
+    pub(crate) fn is_broken(&self) -> bool {
+        // Rows that a damaged file lost may be in it, and nobody would ever take them out.
+        self.broken.get() || (self.store.is_mended() && !self.is_of_mended.get())
     }
 
     fn reading(&self) -> Result<Reading> {
@@ -192,20 +276,34 @@ impl Index {
     }
 
     fn meta(&self) -> Result<Meta> {
-        if let Some(meta) = self.meta.borrow().as_ref() {
-            return Ok(meta.clone());
+        if let Some(known) = self.known.borrow().as_ref() {
+            return Ok(known.meta.clone());
         }
         let stored = self.reading()?.get_whole(&key(META, 0))?;
         let stored = stored.and_then(|row| codec::decode::<Meta>(&row).ok());
-        let meta = match stored.filter(|meta| meta.version == words::VERSION) {
+        let stored = stored.filter(|meta| meta.version == words::VERSION);
+        let is_stored = stored.is_some();
+        let meta = match stored {
             Some(meta) => meta,
             None => {
                 let complete = self.store.table(table::MESSAGES)?.count()? == 0;
                 Meta::new(self.next_number()?, complete)
             }
         };
-        self.meta.replace(Some(meta.clone()));
+        self.known.replace(Some(Known { meta: meta.clone(), is_stored }));
         Ok(meta)
+    }
+
+    fn set_meta(&self, table: &mut Sealing<'_>, meta: Meta) -> Result<()> {
+        table.put_row(&key(META, 0), &meta)?;
+        self.known.replace(Some(Known { meta, is_stored: true }));
+        Ok(())
+    }
+
+    /// Whether a message is among those that it has, while it is made.
+    fn is_reached(&self, meta: &Meta, group: GroupId, place: Place) -> bool {
+        let hidden = |key: (GroupId, u64, u16)| self.store.hidden(table::MESSAGES, &key.to_key());
+        meta.complete || meta.behind.is_some_and(|behind| hidden((group, place.0, place.1)) <= hidden(behind))
     }
 
     /// Segments that count, the oldest first.
@@ -236,34 +334,77 @@ impl Index {
         Ok(((last >> 4).saturating_add(1)) << 4)
     }
 
-    /// Words came, changed and went: in the transaction of their rows.
-    pub(super) fn note(&self, writing: &Writing<'_>, changes: &[Change]) -> Result<()> {
-        #[cfg(test)]
+    /// Words came, changed and went, and a step is taken if one is due: in the transaction of the rows.
+    pub(super) fn flush(&self, writing: &Writing<'_>, history: &History, changes: &[Change]) -> Result<()> {
         if self.off.get() {
             return Ok(());
         }
-        if changes.is_empty() {
+        // A step reads what was there before the batch: words that go in it would come back.
+        let takes_step = self.due.get() && !changes.iter().any(Change::forgets);
+        // Of a store with messages that has no index nobody knows that no words were said.
+        let may_begin = history.written().next().is_some() && !self.is_stored();
+        if !takes_step && !may_begin && changes.is_empty() {
             return Ok(());
         }
         let meta = self.meta()?;
-        let mut next = self.following()?;
         let mut table = writing.table(table::INDEX)?;
-        table.put_row(&key(META, 0), &meta)?;
-        let gone: Vec<&Change> = changes.iter().filter(|change| change.old.is_some()).collect();
-        if !gone.is_empty() {
-            self.forget(&mut table, &gone)?;
+        if takes_step {
+            self.keep_up(&mut table, history)?;
+            self.wake.set(self.has_work()?.then(|| writing.now().plus(upkeep::PAUSE)));
         }
-        let words = changes.iter().filter_map(|change| {
-            let entry = Entry { at: change.at, group: change.group, place: change.place };
-            Some((entry, change.new.as_deref()?))
-        });
-        if let Some(built) = gather(words) {
-            self.store_segment(&mut table, &mut next, &built)?;
+        if !changes.is_empty() {
+            self.note(&mut table, changes, takes_step)?;
+        }
+        if !self.is_stored() {
+            self.set_meta(&mut table, meta)?;
         }
         // The first of those that wait decides: it must not be put off as long as words come.
         if self.wake.get().is_none() && self.has_work()? {
             self.wake.set(Some(writing.now().plus(IDLE)));
         }
+        Ok(())
+    }
+
+    fn note(&self, table: &mut Sealing<'_>, changes: &[Change], step_was_taken: bool) -> Result<()> {
+        let gone: Vec<&Change> = changes.iter().filter(|change| change.forgets()).collect();
+        if gone.is_empty() {
+            if !step_was_taken {
+                // Commands that live for moments come to no other step.
+                self.remove_old(table, upkeep::REMOVED)?;
+                if let Some(crowd) = self.to_merge(upkeep::CROWD)? {
+                    self.merge(table, &crowd)?;
+                }
+            }
+        } else if !self.forget(table, &gone)? {
+            self.broken.set(true);
+        }
+        if self.is_broken() && !self.begun_anew.get() {
+            self.begin_anew(table)?;
+        }
+        if !gone.is_empty() {
+            self.remove_old(table, usize::MAX)?;
+        }
+        let meta = self.meta()?;
+        let words = changes.iter().filter_map(|change| {
+            let entry = Entry { at: change.at, group: change.group, place: change.place };
+            Some((entry, change.new.as_deref()?))
+        });
+        let built = gather(words.filter(|(entry, _)| self.is_reached(&meta, entry.group, entry.place)));
+        built.map_or(Ok(()), |built| self.store_segment(table, &built))
+    }
+
+    /// Whether the store is known to say how far it is.
+    fn is_stored(&self) -> bool {
+        self.known.borrow().as_ref().is_some_and(|known| known.is_stored)
+    }
+
+    /// Nothing that it has counts any more.
+    fn begin_anew(&self, table: &mut Sealing<'_>) -> Result<()> {
+        let floor = self.following()?.max(self.next_number()?);
+        self.set_meta(table, Meta::new(floor, false))?;
+        self.segments.replace(Some(Vec::new()));
+        self.begun_anew.set(true);
+        self.is_alone.set(false);
         Ok(())
     }
 
@@ -278,47 +419,23 @@ impl Index {
         }
     }
 
-    fn store_segment(&self, table: &mut Sealing<'_>, next: &mut SegmentNumber, built: &Built) -> Result<()> {
-        let number = *next | u64::from(level(built.head.count));
+    fn store_segment(&self, table: &mut Sealing<'_>, built: &Built) -> Result<()> {
+        let number = self.following()? | u64::from(level(built.bytes));
         table.put_row(&key(number, 0), &built.head)?;
         for (part, bytes) in &built.parts {
             table.put(&key(number, *part), bytes)?;
         }
-        *next = ((number >> 4).saturating_add(1)) << 4;
         if let Some(known) = self.segments.borrow_mut().as_mut() {
             known.push(number);
         }
         Ok(())
     }
 
-    /// Takes words out of every segment that has them.
-    fn forget(&self, table: &mut Sealing<'_>, gone: &[&Change]) -> Result<()> {
-        let reading = self.reading()?;
-        let places: HashMap<(GroupId, Place), &str> = gone
-            .iter()
-            .filter_map(|change| Some(((change.group, change.place), change.old.as_deref()?)))
-            .collect();
-        for number in self.segments()? {
-            let Some(mut segment) = Segment::open(self, &reading, number)? else { continue };
-            let concerned = segment.head.spans.iter().any(|span| {
-                gone.iter().any(|of| of.group == span.group && (span.first..=span.last).contains(&of.place.0))
-            });
-            if !concerned {
-                continue;
-            }
-            let mut numbers: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-            for of in segment.head.docs.clone() {
-                let Some(entries) = segment.docs(of.part)? else { continue };
-                for (n, entry) in (of.first..).zip(entries) {
-                    let Some(text) = places.get(&(entry.group, entry.place)) else { continue };
-                    for term in words::terms_of(text) {
-                        numbers.entry(term).or_default().push(n);
-                    }
-                }
-            }
-            segment.forget(table, &numbers)?;
+    /// Segments that are not there any more.
+    fn without(&self, gone: &[SegmentNumber]) {
+        if let Some(known) = self.segments.borrow_mut().as_mut() {
+            known.retain(|number| !gone.contains(number));
         }
-        Ok(())
     }
 
     /// A part does not open or says nonsense: the index is made anew.
@@ -376,91 +493,12 @@ impl<'i> Segment<'i> {
         let fits = move |first: &str| first <= term || (begins && first.starts_with(term));
         self.head.blocks.iter().skip(from).take_while(move |block| fits(&block.first))
     }
-
-    /// Takes messages away from terms.
-    fn forget(&mut self, table: &mut Sealing<'_>, numbers: &BTreeMap<String, Vec<u32>>) -> Result<()> {
-        let mut parts: Vec<u32> = Vec::new();
-        for term in numbers.keys() {
-            parts.extend(self.blocks(term, false).map(|block| block.part));
-        }
-        parts.sort_unstable();
-        parts.dedup();
-        let mut is_other = false;
-        for part in parts {
-            let without = self.part(part, |bytes| {
-                let mut writer = BlockWriter::default();
-                let mut less = false;
-                segment::entries(bytes, |term, all| {
-                    let left: Vec<u32> = match numbers.get(term) {
-                        Some(gone) => all.filter(|number| gone.binary_search(number).is_err()).collect(),
-                        None => all.collect(),
-                    };
-                    less |= numbers.contains_key(term);
-                    writer.push(term, &left);
-                    true
-                })?;
-                Some(less.then(|| writer.finish()))
-            })?;
-            let Some(Some(blocks)) = without else { continue };
-            // Less than there was is not more than one, unless two words were a little further apart than before.
-            let free =
-                self.head.blocks.iter().map(|block| block.part).max().unwrap_or(part).saturating_add(1);
-            let at = self.head.blocks.iter().position(|block| block.part == part).unwrap_or_default();
-            let known = self.head.blocks.get(at).map(|block| block.first.clone());
-            is_other |= blocks.len() != 1 || blocks.first().map(|(first, _)| first) != known.as_ref();
-            self.head.blocks.retain(|block| block.part != part);
-            let held = self.head.held.remove(&part).is_some();
-            is_other |= held;
-            if blocks.is_empty() && !held {
-                table.remove(&key(self.number, part))?;
-            }
-            for (n, (first, bytes)) in blocks.into_iter().enumerate() {
-                let new =
-                    if n == 0 { part } else { free.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)) };
-                self.head.blocks.insert(at.saturating_add(n), Block { part: new, first });
-                if held {
-                    self.head.held.insert(new, bytes.into());
-                } else {
-                    table.put(&key(self.number, new), &bytes)?;
-                }
-            }
-        }
-        if is_other {
-            table.put_row(&key(self.number, 0), &self.head)?;
-        }
-        Ok(())
-    }
 }
 
-/// A segment of these words; `None` of nothing.
-fn gather<'t>(words: impl Iterator<Item = (Entry, &'t str)>) -> Option<Built> {
-    let mut texts: Vec<(Entry, &str)> = words.collect();
-    texts.sort_unstable_by_key(|(entry, _)| *entry);
-    let mut numbers: HashMap<String, Vec<u32>> = HashMap::new();
-    let mut entries = Vec::with_capacity(texts.len());
-    for (number, (entry, text)) in (0_u32..).zip(texts) {
-        entries.push(entry);
-        let folded = words::fold(text);
-        words::terms(&folded, |term| match numbers.get_mut(term.text) {
-            Some(known) if known.last() == Some(&number) => {}
-            Some(known) => known.push(number),
-            None => drop(numbers.insert(term.text.to_owned(), vec![number])),
-        });
-    }
-    (!entries.is_empty()).then(|| in_order(&entries, &numbers))
-}
-
-/// A segment of terms in any order.
-fn in_order(entries: &[Entry], numbers: &HashMap<String, Vec<u32>>) -> Built {
-    let mut terms: Vec<(&str, &[u32])> =
-        numbers.iter().map(|(term, numbers)| (term.as_str(), numbers.as_slice())).collect();
-    terms.sort_unstable();
-    segment::build(entries, terms.into_iter())
-}
-
-/// How large a segment is: each level is eight times the one below.
-fn level(count: u32) -> u8 {
-    u8::try_from(count.max(1).ilog2() / 3).unwrap_or(15).min(15)
+/// How large a segment is: each level is eight times the one below, the lowest below 1 KiB.
+fn level(bytes: usize) -> u8 {
+    let units = bytes.max(1).ilog2().saturating_sub(7);
+    u8::try_from(units / 3).unwrap_or(15).min(15)
 }
 
 fn level_of(number: SegmentNumber) -> u8 {

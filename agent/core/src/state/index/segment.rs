@@ -47,6 +47,30 @@ pub(super) struct Head {
     /// Parts that are here.
     #[serde(rename = "h", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<u32, ByteBuf>,
+    /// Messages whose words were taken out, smallest number first: what stands there now is elsewhere, or nowhere. A message that
+    /// never had a term is none of them.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<u32>,
+}
+
+impl Head {
+    /// Whether the words of a message were taken out.
+    pub(super) fn is_gone(&self, number: u32) -> bool {
+        self.gone.binary_search(&number).is_ok()
+    }
+
+    /// Parts of it that are rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = u32> {
+        let docs = self.docs.iter().map(|docs| docs.part);
+        let parts = docs.chain(self.blocks.iter().map(|block| block.part));
+        parts.filter(|part| !self.held.contains_key(part))
+    }
+
+    /// Bytes of its parts, as far as the head tells.
+    pub(super) fn bytes(&self) -> usize {
+        let held: usize = self.held.values().map(|part| part.len()).sum();
+        self.rows().count().saturating_mul(PART).saturating_add(held)
+    }
 }
 
 /// A conversation, and between which positions its messages of a segment lie.
@@ -85,50 +109,67 @@ pub(super) struct Block {
 pub(super) struct Built {
     pub head: Head,
     pub parts: Vec<(u32, Vec<u8>)>,
+    /// Of all parts, those in the head too.
+    pub bytes: usize,
 }
 
-/// Makes a segment. Messages and terms are in order, each of them once, and a message's number is its place.
-pub(super) fn build<'t>(entries: &[Entry], terms: impl Iterator<Item = (&'t str, &'t [u32])>) -> Built {
-    let mut spans: BTreeMap<GroupId, Span> = BTreeMap::new();
-    for Entry { group, place, .. } in entries {
-        let new = Span { group: *group, first: place.0, last: place.0 };
-        let span = spans.entry(*group).or_insert(new);
-        (span.first, span.last) = (span.first.min(place.0), span.last.max(place.0));
+/// Makes a segment.
+#[derive(Debug)]
+pub(super) struct Builder {
+    head: Head,
+    parts: Vec<(u32, Vec<u8>)>,
+    writer: BlockWriter,
+}
+
+impl Builder {
+    /// Of messages in order, each of them once: a message's number is its place.
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        let mut spans: BTreeMap<GroupId, Span> = BTreeMap::new();
+        for Entry { group, place, .. } in entries {
+            let new = Span { group: *group, first: place.0, last: place.0 };
+            let span = spans.entry(*group).or_insert(new);
+            (span.first, span.last) = (span.first.min(place.0), span.last.max(place.0));
+        }
+        let spans: Vec<Span> = spans.into_values().collect();
+        let (mut parts, mut docs) = (Vec::new(), Vec::new());
+        let (mut rest, mut first) = (entries, 0_u32);
+        while !rest.is_empty() {
+            let (bytes, taken) = pack_docs(rest, &spans);
+            let part = following(&parts);
+            docs.push(Docs { part, first });
+            parts.push((part, bytes));
+            first = first.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+            rest = rest.get(taken.max(1)..).unwrap_or_default();
+        }
+        let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        let (blocks, held, gone) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let head = Head { count, spans, docs, blocks, held, gone };
+        Self { head, parts, writer: BlockWriter::default() }
     }
-    let spans: Vec<Span> = spans.into_values().collect();
-    let mut parts: Vec<(u32, Vec<u8>)> = Vec::new();
-    let mut part = 0_u32;
-    let mut next = || {
-        part = part.saturating_add(1);
-        part
-    };
-    let mut docs = Vec::new();
-    let mut rest = entries;
-    let mut first = 0_u32;
-    while !rest.is_empty() {
-        let (bytes, taken) = pack_docs(rest, &spans);
-        let number = next();
-        docs.push(Docs { part: number, first });
-        parts.push((number, bytes));
-        first = first.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
-        rest = rest.get(taken.max(1)..).unwrap_or_default();
+
+    /// Adds a term behind all that were added, with the numbers of the messages that have it.
+    pub(super) fn push(&mut self, term: &str, numbers: &[u32]) {
+        self.writer.push(term, numbers);
     }
-    let mut blocks = Vec::new();
-    let mut writer = BlockWriter::default();
-    for (term, numbers) in terms {
-        writer.push(term, numbers);
+
+    pub(super) fn finish(mut self) -> Built {
+        for (first, bytes) in self.writer.finish() {
+            let part = following(&self.parts);
+            self.head.blocks.push(Block { part, first });
+            self.parts.push((part, bytes));
+        }
+        let bytes = self.parts.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        if bytes <= SMALL {
+            let held = self.parts.drain(..);
+            self.head.held = held.map(|(part, bytes)| (part, ByteBuf::from(bytes))).collect();
+        }
+        Built { head: self.head, parts: self.parts, bytes }
     }
-    for (first, bytes) in writer.finish() {
-        let number = next();
-        blocks.push(Block { part: number, first });
-        parts.push((number, bytes));
-    }
-    let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    let mut head = Head { count, spans, docs, blocks, held: BTreeMap::new() };
-    if parts.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= SMALL {
-        head.held = parts.drain(..).map(|(part, bytes)| (part, ByteBuf::from(bytes))).collect();
-    }
-    Built { head, parts }
+}
+
+/// The number of the next part; that of the head is 0.
+fn following(parts: &[(u32, Vec<u8>)]) -> u32 {
+    parts.last().map_or(0, |(part, _)| *part).saturating_add(1)
 }
 
 fn pack_docs(entries: &[Entry], spans: &[Span]) -> (Vec<u8>, usize) {
@@ -171,13 +212,18 @@ pub(super) fn docs(mut bytes: &[u8], spans: &[Span]) -> Option<Vec<Entry>> {
     Some(entries)
 }
 
+/// Blocks, each with its first term.
+pub(super) type Blocks = Vec<(String, Vec<u8>)>;
+
 /// Blocks while they are filled.
 #[derive(Debug, Default)]
 pub(super) struct BlockWriter {
-    done: Vec<(String, Vec<u8>)>,
+    done: Blocks,
     first: String,
     last: String,
     bytes: Vec<u8>,
+    /// Room for the numbers of a term, kept from term to term.
+    packed: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -190,14 +236,14 @@ impl BlockWriter {
             }
             let room =
                 PART.saturating_sub(self.bytes.len()).saturating_sub(term.len().saturating_add(12)).max(16);
-            let mut packed = Vec::new();
+            self.packed.clear();
             let mut before = 0;
             let mut taken = 0_usize;
             for number in numbers {
-                put(&mut packed, number.wrapping_sub(before).into());
+                put(&mut self.packed, number.wrapping_sub(before).into());
                 before = *number;
                 taken = taken.saturating_add(1);
-                if packed.len() > room {
+                if self.packed.len() > room {
                     break;
                 }
             }
@@ -210,8 +256,8 @@ impl BlockWriter {
             put(&mut self.bytes, shared as u64);
             put(&mut self.bytes, rest.len() as u64);
             self.bytes.extend_from_slice(rest);
-            put(&mut self.bytes, packed.len() as u64);
-            self.bytes.extend_from_slice(&packed);
+            put(&mut self.bytes, self.packed.len() as u64);
+            self.bytes.extend_from_slice(&self.packed);
             term.clone_into(&mut self.last);
             numbers = numbers.get(taken..).unwrap_or_default();
         }
@@ -222,8 +268,8 @@ impl BlockWriter {
         self.done.push((first, bytes));
     }
 
-    /// Each block with its first term.
-    pub(super) fn finish(mut self) -> Vec<(String, Vec<u8>)> {
+    /// All of them.
+    pub(super) fn finish(mut self) -> Blocks {
         if !self.bytes.is_empty() {
             self.close();
         }
@@ -239,22 +285,43 @@ fn shared(one: &str, other: &str) -> usize {
 
 /// The terms of a block in order, each with the numbers of its messages, until `with` says that it has enough. `None` if it is no
 /// block.
-pub(super) fn entries(mut bytes: &[u8], mut with: impl FnMut(&str, Numbers<'_>) -> bool) -> Option<()> {
-    let mut term = String::new();
-    while !bytes.is_empty() {
-        let (shared, rest) = (size(&mut bytes)?, size(&mut bytes)?);
-        if !term.is_char_boundary(shared) {
-            return None;
-        }
-        term.truncate(shared);
-        term.push_str(std::str::from_utf8(split(&mut bytes, rest)?).ok()?);
-        let length = size(&mut bytes)?;
-        let numbers = Numbers { bytes: split(&mut bytes, length)?, last: 0 };
-        if !with(&term, numbers) {
+pub(super) fn entries(bytes: &[u8], mut with: impl FnMut(&str, Numbers<'_>) -> bool) -> Option<()> {
+    let mut terms = Terms::of(bytes);
+    while let Some(numbers) = terms.next()? {
+        if !with(&terms.term, numbers) {
             break;
         }
     }
     Some(())
+}
+
+/// The terms of a block, or of several in order, one after the other.
+#[derive(Debug)]
+pub(super) struct Terms<'b> {
+    bytes: &'b [u8],
+    /// The last one.
+    pub term: String,
+}
+
+impl<'b> Terms<'b> {
+    pub(super) const fn of(bytes: &'b [u8]) -> Self {
+        Self { bytes, term: String::new() }
+    }
+
+    /// Goes to the next term and gives its numbers; `None` within if there is none, and alone if this is no block.
+    pub(super) fn next(&mut self) -> Option<Option<Numbers<'b>>> {
+        if self.bytes.is_empty() {
+            return Some(None);
+        }
+        let (shared, rest) = (size(&mut self.bytes)?, size(&mut self.bytes)?);
+        if !self.term.is_char_boundary(shared) {
+            return None;
+        }
+        self.term.truncate(shared);
+        self.term.push_str(std::str::from_utf8(split(&mut self.bytes, rest)?).ok()?);
+        let length = size(&mut self.bytes)?;
+        Some(Some(Numbers { bytes: split(&mut self.bytes, length)?, last: 0 }))
+    }
 }
 
 /// Numbers of messages, smallest first.
@@ -326,6 +393,14 @@ mod tests {
         Entry { at, group: GroupId::from_bytes([group; 16]), place: (position, within) }
     }
 
+    fn build(entries: &[Entry], terms: &BTreeMap<String, Vec<u32>>) -> Built {
+        let mut builder = Builder::of(entries);
+        for (term, numbers) in terms {
+            builder.push(term, numbers);
+        }
+        builder.finish()
+    }
+
     /// All of a segment again.
     fn read(built: &Built) -> (Vec<Entry>, BTreeMap<String, Vec<u32>>) {
         let mut parts: BTreeMap<u32, Vec<u8>> = built.parts.iter().cloned().collect();
@@ -369,7 +444,7 @@ mod tests {
             terms.entry(format!("word{}", n % 977)).or_default().push(n);
             terms.entry(format!("設{n}")).or_default().push(n);
         }
-        let built = build(&entries, terms.iter().map(|(term, numbers)| (term.as_str(), numbers.as_slice())));
+        let built = build(&entries, &terms);
         assert!(
             built.parts.iter().all(|(_, bytes)| bytes.len() <= 4_000),
             "{}",
@@ -389,7 +464,7 @@ mod tests {
             let mut entries: Vec<Entry> = all.into_iter().map(|(at, group, position, within)| entry(at, group, position, within)).collect();
             entries.sort_unstable();
             let terms: BTreeMap<String, Vec<u32>> = words.into_iter().map(|(word, numbers)| (word, numbers.into_iter().collect())).collect();
-            let built = build(&entries, terms.iter().map(|(term, numbers)| (term.as_str(), numbers.as_slice())));
+            let built = build(&entries, &terms);
             prop_assert_eq!(read(&built), (entries, terms));
         }
 

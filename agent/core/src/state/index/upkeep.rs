@@ -1,63 +1,57 @@
 //! What is done for the index when nothing else is to do: one step in a batch, each of them bounded.
 
-use std::collections::HashMap;
 use std::ops::Bound;
 use std::time::Duration;
 
 use cipher_api::Result;
 
-use super::segment::Entry;
-use super::{Index, META, Meta, Segment, SegmentNumber, gather, in_order, key, level_of, segment};
+use super::gather::gather;
+use super::segment::{Builder, Entry, Terms};
+use super::{Index, Meta, Segment, SegmentNumber, key, level_of};
 use crate::state::history::History;
-use crate::store::sealed::{Sealing, Writing};
-use crate::store::table;
+use crate::store::sealed::Sealing;
 
 /// So many segments of a level become one.
 const MERGED: usize = 8;
-/// At most so many, when more came before there was time.
-const MOST_MERGED: usize = 64;
-/// Messages of a segment that is not merged any more, at most: what a step holds in memory and writes.
-const MOST_MESSAGES: usize = 64 * 1024;
-/// A segment of this level has half as many, or more.
-const LAST_LEVEL: u8 = 5;
+/// When so many are there they do not wait until nothing else is to do: a person may use nothing but commands that live for
+/// moments, and whoever searches has to look into each.
+pub(super) const CROWD: usize = 24;
+/// Bytes of segments that are merged at once, unless two have more: what a step reads and writes, and others wait for.
+const MERGED_BYTES: usize = 1024 * 1024;
+/// Segments of this level, half a MiB and more, are not merged any more.
+const LAST_LEVEL: u8 = 4;
 /// Bytes of messages of before that are read in a step.
 const BUILT_BYTES: usize = 1024 * 1024;
 /// Rows of an index of before that are removed in a step.
-const REMOVED: usize = 1024;
+pub(super) const REMOVED: usize = 1024;
 /// Until the next step, when there is one.
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 impl Index {
     /// Whether a step is left.
     pub(super) fn has_work(&self) -> Result<bool> {
-        Ok(self.broken.get() || self.is_behind()? || self.to_merge()?.is_some())
+        let meta = self.meta()?;
+        Ok(self.is_broken()
+            || !meta.complete
+            || self.has_old_rows(&meta)?
+            || self.to_merge(MERGED)?.is_some())
     }
 
-    /// Whether it lacks messages, or there are rows of one of before.
-    pub(super) fn is_behind(&self) -> Result<bool> {
-        let meta = self.meta()?;
-        Ok(!meta.complete || self.has_old_rows(&meta)?)
-    }
-
-    /// Takes a step. Nothing else changed the index in this batch.
-    pub(in crate::state) fn keep_up(&self, writing: &Writing<'_>, history: &History) -> Result<()> {
-        let mut table = writing.table(table::INDEX)?;
-        if self.broken.replace(false) {
-            let meta = Meta::new(self.next_number()?, false);
-            table.put_row(&key(META, 0), &meta)?;
-            self.segments.replace(Some(Vec::new()));
-            self.meta.replace(Some(meta));
+    /// Takes a step. No words go in this batch.
+    pub(super) fn keep_up(&self, table: &mut Sealing<'_>, history: &History) -> Result<()> {
+        if self.is_broken() {
+            self.begin_anew(table)?;
         }
         let meta = self.meta()?;
-        if !meta.complete {
-            self.build(&mut table, history, meta)?;
-        } else if self.has_old_rows(&meta)? {
-            self.remove_old(&mut table, meta.floor)?;
-        } else if let Some(merged) = self.to_merge()? {
-            self.merge(&mut table, &merged)?;
+        if self.has_old_rows(&meta)? {
+            self.remove_old(table, REMOVED)
+        } else if !meta.complete {
+            self.build(table, history, meta)
+        } else if let Some(merged) = self.to_merge(MERGED)? {
+            self.merge(table, &merged)
+        } else {
+            Ok(())
         }
-        self.wake.set(self.has_work()?.then(|| writing.now().plus(PAUSE)));
-        Ok(())
     }
 
     /// The next messages of before the index.
@@ -72,130 +66,158 @@ impl Index {
         let words = rows
             .iter()
             .filter_map(|(group, place, row)| Some((Entry::of(*group, *place, row), row.searched()?)));
-        let mut next = self.following()?.max(meta.floor);
         if let Some(built) = gather(words) {
-            self.store_segment(table, &mut next, &built)?;
+            self.store_segment(table, &built)?;
         }
-        table.put_row(&key(META, 0), &meta)?;
-        self.meta.replace(Some(meta));
-        Ok(())
+        self.set_meta(table, meta)
     }
 
+    /// Whether rows of an index of before are left.
     fn has_old_rows(&self, meta: &Meta) -> Result<bool> {
+        if self.is_alone.get() {
+            return Ok(false);
+        }
         let (from, to) = (key(1, 0), key(meta.floor, 0));
-        if meta.floor <= 1 {
+        if from >= to {
             return Ok(false);
         }
         let reading = self.reading()?;
         let mut rows = reading.range(Bound::Included(&from), Bound::Excluded(&to))?;
-        Ok(rows.next().is_some())
+        let has_rows = rows.next().is_some();
+        self.is_alone.set(!has_rows);
+        Ok(has_rows)
     }
 
-    fn remove_old(&self, table: &mut Sealing<'_>, floor: SegmentNumber) -> Result<()> {
-        let reading = self.reading()?;
-        let (from, to) = (key(1, 0), key(floor, 0));
-        for row in reading.range(Bound::Included(&from), Bound::Excluded(&to))?.take(REMOVED) {
-            table.remove(&row?.key())?;
+    /// Removes rows of an index of before, at most so many.
+    pub(super) fn remove_old(&self, table: &mut Sealing<'_>, most: usize) -> Result<()> {
+        let (from, to) = (key(1, 0), key(self.meta()?.floor, 0));
+        if self.is_alone.get() || from >= to {
+            return Ok(());
         }
+        let removed = table.remove_between(&from, &to, most)?;
+        self.is_alone.set(removed < most);
         Ok(())
     }
 
-    /// Segments to be made into one; the smallest first, for they cost least and are most.
-    fn to_merge(&self) -> Result<Option<Vec<SegmentNumber>>> {
+    /// Segments to be made into one, if so many are of a level; the smallest first, for they cost least and are most.
+    pub(super) fn to_merge(&self, enough: usize) -> Result<Option<Vec<SegmentNumber>>> {
         let all = self.segments()?;
         for level in 0..LAST_LEVEL {
             let of: Vec<SegmentNumber> =
                 all.iter().copied().filter(|number| level_of(*number) == level).collect();
-            if of.len() >= MERGED {
-                return Ok(Some(of.into_iter().take(MOST_MERGED).collect()));
+            if of.len() >= enough {
+                return Ok(Some(of));
             }
         }
         Ok(None)
     }
 
-    fn merge(&self, table: &mut Sealing<'_>, numbers: &[SegmentNumber]) -> Result<()> {
+    /// Makes one segment of several, the oldest of these, as many as a step has time for. Nothing else changed them in this batch.
+    pub(super) fn merge(&self, table: &mut Sealing<'_>, numbers: &[SegmentNumber]) -> Result<()> {
         let reading = self.reading()?;
-        let mut merged: Vec<(Segment<'_>, Vec<Entry>)> = Vec::new();
-        let mut messages = 0_usize;
+        let mut merged: Vec<Loaded<'_>> = Vec::new();
+        let mut bytes = 0_usize;
         for number in numbers {
             let Some(segment) = Segment::open(self, &reading, *number)? else { return Ok(()) };
-            messages = messages.saturating_add(segment.head.count as usize);
-            if messages > MOST_MESSAGES && merged.len() > 1 {
+            bytes = bytes.saturating_add(segment.head.bytes());
+            if bytes > MERGED_BYTES && merged.len() > 1 {
                 break;
             }
-            let mut entries = Vec::new();
-            for docs in &segment.head.docs {
-                let Some(of) = segment.docs(docs.part)? else { return Ok(()) };
-                entries.extend(of);
-            }
-            merged.push((segment, entries));
+            let Some(loaded) = Loaded::of(segment)? else { return Ok(()) };
+            merged.push(loaded);
         }
-        let mut all: Vec<Entry> = merged.iter().flat_map(|(_, entries)| entries).copied().collect();
+        let mut all: Vec<Entry> = merged.iter().flat_map(Loaded::living).collect();
         all.sort_unstable();
         all.dedup();
-        let mut terms: HashMap<String, Vec<u32>> = HashMap::new();
-        let mut lives = vec![false; all.len()];
-        for (segment, entries) in &merged {
-            let places: Vec<u32> = entries
-                .iter()
-                .map(|entry| u32::try_from(all.partition_point(|known| known < entry)).unwrap_or(u32::MAX))
-                .collect();
-            for block in &segment.head.blocks {
-                let read = segment.part(block.part, |bytes| {
-                    segment::entries(bytes, |term, numbers| {
-                        let of = numbers.filter_map(|number| places.get(number as usize).copied());
-                        let of = of.inspect(|place| {
-                            if let Some(lives) = lives.get_mut(*place as usize) {
-                                *lives = true;
-                            }
-                        });
-                        match terms.get_mut(term) {
-                            Some(known) => known.extend(of),
-                            None => drop(terms.insert(term.to_owned(), of.collect())),
-                        }
-                        true
-                    })
-                })?;
-                if read.is_none() {
-                    return Ok(());
+        let mut builder = Builder::of(&all);
+        let places: Vec<Vec<u32>> = merged.iter().map(|segment| segment.places(&all)).collect();
+        let mut readers: Vec<Terms<'_>> = merged.iter().map(|segment| Terms::of(&segment.terms)).collect();
+        let mut fronts = Vec::with_capacity(readers.len());
+        for reader in &mut readers {
+            let Some(front) = reader.next() else {
+                self.breaks();
+                return Ok(());
+            };
+            fronts.push(front);
+        }
+        let (mut term, mut common) = (String::new(), Vec::new());
+        loop {
+            let fronts_at = || readers.iter().zip(&fronts).filter(|(_, front)| front.is_some());
+            let Some((least, _)) = fronts_at().min_by(|(one, _), (other, _)| one.term.cmp(&other.term))
+            else {
+                break;
+            };
+            term.clone_from(&least.term);
+            common.clear();
+            for ((reader, front), places) in readers.iter_mut().zip(&mut fronts).zip(&places) {
+                // A term that does not fit into one block goes on in the next.
+                while reader.term == term
+                    && let Some(numbers) = front.take()
+                {
+                    common.extend(numbers.filter_map(|number| places.get(number as usize)).copied());
+                    let Some(next) = reader.next() else {
+                        self.breaks();
+                        return Ok(());
+                    };
+                    *front = next;
                 }
             }
+            // Runs in order, one behind the other.
+            common.sort();
+            common.dedup();
+            builder.push(&term, &common);
         }
-        // Messages that lost all their words are let go of.
-        let mut left = 0_u32;
-        let renumbered: Vec<u32> = lives
-            .iter()
-            .map(|lives| {
-                let number = left;
-                left = left.saturating_add(u32::from(*lives));
-                number
-            })
-            .collect();
-        let mut living = lives.iter();
-        all.retain(|_| living.next().copied().unwrap_or_default());
-        for numbers in terms.values_mut() {
-            numbers.sort_unstable();
-            numbers.dedup();
-            for number in numbers {
-                *number = renumbered.get(*number as usize).copied().unwrap_or_default();
-            }
+        for Loaded { segment, .. } in &merged {
+            segment.remove(table)?;
         }
-        for (segment, _) in &merged {
-            let held = &segment.head.held;
-            let docs = segment.head.docs.iter().map(|docs| docs.part);
-            let parts = docs.chain(segment.head.blocks.iter().map(|block| block.part));
-            for part in parts.filter(|part| !held.contains_key(part)).chain([0]) {
-                table.remove(&key(segment.number, part))?;
-            }
+        let built = (!all.is_empty()).then(|| builder.finish());
+        let gone: Vec<SegmentNumber> = merged.iter().map(|loaded| loaded.segment.number).collect();
+        // Before its number is free again.
+        if let Some(built) = built {
+            self.store_segment(table, &built)?;
         }
-        let gone: Vec<SegmentNumber> = merged.iter().map(|(segment, _)| segment.number).collect();
-        let mut next = self.following()?;
-        if let Some(known) = self.segments.borrow_mut().as_mut() {
-            known.retain(|number| !gone.contains(number));
-        }
-        if !all.is_empty() {
-            self.store_segment(table, &mut next, &in_order(&all, &terms))?;
-        }
+        self.without(&gone);
         Ok(())
+    }
+}
+
+/// A segment with all that it has.
+struct Loaded<'i> {
+    segment: Segment<'i>,
+    entries: Vec<Entry>,
+    /// All blocks, one behind the other.
+    terms: Vec<u8>,
+}
+
+impl<'i> Loaded<'i> {
+    /// `None` if a part does not open.
+    fn of(segment: Segment<'i>) -> Result<Option<Self>> {
+        let (mut entries, mut terms) = (Vec::new(), Vec::new());
+        for docs in &segment.head.docs {
+            let Some(of) = segment.docs(docs.part)? else { return Ok(None) };
+            entries.extend(of);
+        }
+        for block in &segment.head.blocks {
+            let read = segment.part(block.part, |bytes| {
+                terms.extend_from_slice(bytes);
+                Some(())
+            })?;
+            if read.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Self { segment, entries, terms }))
+    }
+
+    /// Messages whose words were not taken out.
+    fn living(&self) -> impl Iterator<Item = Entry> {
+        let numbered = (0_u32..).zip(&self.entries);
+        numbered.filter(|(number, _)| !self.segment.head.is_gone(*number)).map(|(_, entry)| *entry)
+    }
+
+    /// The number of each of its messages among all.
+    fn places(&self, all: &[Entry]) -> Vec<u32> {
+        let place = |entry| u32::try_from(all.partition_point(|known| known < entry)).unwrap_or(u32::MAX);
+        self.entries.iter().map(place).collect()
     }
 }

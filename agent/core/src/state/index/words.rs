@@ -9,7 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript as _};
 
 /// Of what this file makes of a text.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Characters of a word that are kept; of a longer one the beginning is looked up.
 pub(crate) const LONGEST: usize = 24;
