@@ -14,6 +14,7 @@ use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde_bytes::ByteBuf;
 
+use crate::state::history::stretch::{End, Verdict};
 use crate::state::index::{self, Index};
 use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::key::{self, RowKey as _};
@@ -242,24 +243,10 @@ impl History {
         behind: Place,
         limit: usize,
     ) -> Result<Vec<(Place, MessageRow)>> {
-        let (from, to) = ((*group, behind.0, behind.1), (*group, u64::MAX, u16::MAX));
-        let mut found = BTreeMap::new();
-        let messages = self.store.table(table::MESSAGES)?;
         #[cfg(test)]
         self.looks.set(self.looks.get() + 1);
-        let (first, last) = (from.to_key(), to.to_key());
-        for row in messages.range(Bound::Excluded(&first), Bound::Included(&last))?.take(limit) {
-            let row = row?;
-            if let (Some((_, sequence, place)), Ok(message)) =
-                (MessageKey::from_key(&row.key()), readable(&row))
-            {
-                found.insert((sequence, place), message);
-            }
-        }
-        for ((_, sequence, place), row) in self.messages.range((Bound::Excluded(from), Bound::Included(to))) {
-            found.insert((*sequence, *place), row.clone());
-        }
-        Ok(found.into_iter().take(limit).collect())
+        let bounds = (Bound::Excluded(behind), Bound::Unbounded);
+        self.stretch(group, bounds, End::Oldest, limit, |_, _| Verdict::Take)
     }
 
     /// Messages that the running batch wrote.
@@ -287,32 +274,9 @@ impl History {
         limit: usize,
         wanted: impl Fn(&MessageRow) -> bool,
     ) -> Result<Vec<(Place, MessageRow)>> {
-        let mut found: BTreeMap<Place, MessageRow> = BTreeMap::new();
-        let pending = self.messages.range((*group, 0, 0)..(*group, before.0, before.1));
-        for ((_, sequence, place), row) in pending.rev().filter(|(_, row)| wanted(row)).take(limit) {
-            found.insert((*sequence, *place), row.clone());
-        }
-        let messages = self.store.table(table::MESSAGES)?;
-        let (first, end) = ((*group, 0, 0).to_key(), (*group, before.0, before.1).to_key());
-        let mut taken = 0usize;
-        for row in messages.range(Bound::Included(&first), Bound::Excluded(&end))?.rev() {
-            if taken >= limit {
-                break;
-            }
-            let row = row?;
-            let Some((_, sequence, place)) = MessageKey::from_key(&row.key()) else { continue };
-            // What this batch writes at the same place replaces it.
-            if self.messages.contains_key(&(*group, sequence, place)) {
-                continue;
-            }
-            if let Ok(message) = readable(&row)
-                && wanted(&message)
-            {
-                taken = taken.saturating_add(1);
-                found.insert((sequence, place), message);
-            }
-        }
-        Ok(found.into_iter().rev().take(limit).collect())
+        let bounds = (Bound::Unbounded, Bound::Excluded(before));
+        let judge = |_, row: &MessageRow| if wanted(row) { Verdict::Take } else { Verdict::Pass };
+        self.stretch(group, bounds, End::Newest, limit, judge)
     }
 
     /// Where the messages with files stand, newest first, and ids of the files.
@@ -522,6 +486,46 @@ fn readable(row: &Row<'_>) -> Result<MessageRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A row that does not open costs itself: whoever asks for so many messages gets them, and does not take fewer for the end.
+    #[test]
+    fn a_row_that_is_damaged_takes_the_place_of_none_that_was_asked_for() {
+        use cipher_broker::certificate::Kind;
+        use cipher_broker::id::{AccountId, DeviceId};
+        use cipher_broker::wire::content::{Body, Content};
+
+        use crate::state::Author;
+
+        let store = Store::in_memory();
+        let group = GroupId::from_bytes([1; 16]);
+        let account = AccountId::from_bytes([9; 32]);
+        let author = Author { account, device: DeviceId::from_bytes([9; 16]), kind: Kind::Person };
+        let row = |text: &str| {
+            let content = Content::new([0; 16], Timestamp::default(), Body::Text(text.into()));
+            MessageRow::said(MessageId::from_bytes([1; 16]), author, content)
+        };
+        let mut history = History::new(store.clone());
+        for n in 0..8 {
+            history.insert(group, (n, 0), row("stored"));
+        }
+        store.write(Timestamp::default(), |txn| history.flush(txn)).unwrap();
+        history.flushed();
+        store
+            .write(Timestamp::default(), |txn| {
+                let mut messages = txn.table(table::MESSAGES)?;
+                [1_u64, 2, 5, 6].into_iter().try_for_each(|n| messages.put(&(group, n, 0_u16).to_key(), b"?"))
+            })
+            .unwrap();
+        // One of them is written anew by the batch.
+        history.insert(group, (5, 0), row("anew"));
+        let places = |found: Vec<(Place, MessageRow)>| -> Vec<u64> {
+            found.into_iter().map(|((position, _), _)| position).collect()
+        };
+        assert_eq!(places(history.behind(&group, (0, 0), 2).unwrap()), [3, 4]);
+        assert_eq!(places(history.behind(&group, (0, 0), 9).unwrap()), [3, 4, 5, 7]);
+        assert_eq!(places(history.before(&group, (7, 0), 2, |_| true).unwrap()), [5, 4]);
+        assert_eq!(places(history.before(&group, (9, 0), 9, |_| true).unwrap()), [7, 5, 4, 3, 0]);
+    }
 
     /// D02: what waits for its epoch keeps the broker's time; what an earlier version kept is read without one.
     #[test]
