@@ -43,6 +43,15 @@ fn r_search_02_to_06_what_is_found_where() {
         ("5\"", "a disk of 5\"", Some(&["5\""])),
         ("\"unclosed words", "an \"unclosed quote of words", Some(&["\"unclosed", "words"])),
         ("\"\" x", "x", Some(&["x"])),
+        // What does not stand hides nothing that does and overlaps with it; what stands twice is marked apart.
+        ("\"ab ab\"", "xab ab ab", Some(&["ab ab"])),
+        ("\"ab ab\"", "ab ab abx ab ab", Some(&["ab ab", "ab ab"])),
+        ("aa", "aaaa baa aa", Some(&["aa", "aa"])),
+        (
+            "\u{8a2d}\u{8a2d}",
+            "\u{8a2d}\u{8a2d}\u{8a2d}.\u{8a2d}\u{8a2d}",
+            Some(&["\u{8a2d}\u{8a2d}", "\u{8a2d}\u{8a2d}"]),
+        ),
         // R-SEARCH-05: languages without blanks anywhere.
         (
             "\u{8a2d}\u{8a08}",
@@ -70,6 +79,22 @@ fn r_search_02_to_06_what_is_found_where() {
     assert_eq!(marked(&digits[..64], &format!("key {}", &digits[..64])), Some(vec![digits[..64].to_owned()]));
     assert_eq!(marked(&digits[..60], &digits[..64]), Some(vec![digits[..60].to_owned()]));
     assert_eq!(marked(&digits[..64], &digits[..63]), None);
+}
+
+/// No text makes looking for words in it long, and no text gets more marks than anybody looks at.
+#[test]
+fn marks_of_a_long_text_are_few_and_found_in_one_go() {
+    let long = 192 * 1024;
+    for (query, text, count) in [
+        ("a", "a ".repeat(long / 2), Some(MARKS_OF_ONE)),
+        ("a b c d e f", "a. b. c. d. e. f. ".repeat(long / 18), Some(MARKS)),
+        (&"a".repeat(long / 2), format!("x{}", "a".repeat(long)), None),
+        (&format!("\"{}\"", "abc ".repeat(long / 8).trim_end_matches("c ")), "abc ".repeat(long / 4), None),
+        (&"a ".repeat(long / 2), "a ".repeat(long / 2), Some(MARKS_OF_ONE)),
+    ] {
+        let query = Query::parse(query).unwrap();
+        assert_eq!(query.find(&text).map(|marks| marks.len()), count);
+    }
 }
 
 /// Whether a text is among what the index gives for a query.

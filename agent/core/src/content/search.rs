@@ -115,6 +115,7 @@ impl Core {
             else {
                 continue;
             };
+            let marks = self.marks_shown(&row, marks);
             hits.push(Hit { message: self.message_view(entry.group, entry.place, &row), marks });
             if hits.len() >= limit {
                 return Ok((hits, Some(entry.to_cursor())));

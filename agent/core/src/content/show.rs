@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cipher_api::Target;
+use cipher_api::command::message::TextMark;
 use cipher_api::view::{
     Body, GroupEvent, MessageState, MessageView, PollOptionView, PollView, QuotedState, QuotedView,
     ReactionView, SenderView, WhoView,
@@ -13,7 +14,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::wire::content::Content;
 
 use crate::content::notify::{self, Said};
-use crate::content::{file, missing};
+use crate::content::{file, missing, query};
 use crate::machine::Core;
 use crate::state::mention;
 use crate::state::position::sequence_of;
@@ -92,8 +93,23 @@ impl Core {
 
     /// The words of a row, with the members that they name as they are called now.
     fn words(&self, row: &MessageRow) -> String {
-        let name_of = |account: &_| Some(self.state.named(account)).filter(|name| name.starts_with('@'));
-        mention::shown(&row.text, &row.mentions, name_of)
+        mention::shown(&row.text, &row.mentions, |account| self.name_in_words(account))
+    }
+
+    fn name_in_words(&self, account: &AccountId) -> Option<String> {
+        Some(self.state.named(account)).filter(|name| name.starts_with('@'))
+    }
+
+    /// Marks in the words of a row, in them as they are shown.
+    pub(super) fn marks_shown(&self, row: &MessageRow, marks: Vec<TextMark>) -> Vec<TextMark> {
+        if row.mentions.is_empty() {
+            return marks;
+        }
+        let place = mention::place_shown(&row.text, &row.mentions, |account| self.name_in_words(account));
+        let moved = marks
+            .into_iter()
+            .map(|TextMark { from, to }| TextMark { from: place(from, false), to: place(to, true) });
+        query::apart(moved.collect())
     }
 
     /// A poll as it stands. Everybody counts the same: also what blocked accounts chose.

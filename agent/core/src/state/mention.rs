@@ -1,5 +1,7 @@
 //! Members that a text names: pure functions between what a person types, what travels, and what is shown.
 
+use std::ops::Range;
+
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::limit;
@@ -34,18 +36,65 @@ pub(crate) fn shown(
 ) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
-    for mention in mentions {
-        let Some((start, end)) = span(mention) else { continue };
-        let (Some(before), Some(written)) = (text.get(from..start), text.get(start..end)) else { continue };
-        shown.push_str(before);
-        match name_of(&mention.account) {
-            Some(name) => shown.push_str(&name),
-            None => shown.push_str(written),
-        }
-        from = end;
+    for (span, name) in renamed(text, mentions, name_of) {
+        shown.push_str(text.get(from..span.start).unwrap_or_default());
+        shown.push_str(&name);
+        from = span.end;
     }
     shown.push_str(text.get(from..).unwrap_or_default());
     shown
+}
+
+/// Where a character of a text is when it is shown, for each of these: of a name that is another one now its begin, or as an `end`
+/// its end.
+pub(crate) fn place_shown(
+    text: &str,
+    mentions: &[Mention],
+    name_of: impl Fn(&AccountId) -> Option<String>,
+) -> impl Fn(usize, bool) -> usize {
+    let mut names = Vec::new();
+    let (mut byte, mut at) = (0, 0_usize);
+    for (span, name) in renamed(text, mentions, name_of) {
+        let chars = |range: Range<usize>| text.get(range).unwrap_or_default().chars().count();
+        let begin = at.saturating_add(chars(byte..span.start));
+        let end = begin.saturating_add(chars(span.clone()));
+        names.push((begin, end, name.chars().count()));
+        (byte, at) = (span.end, end);
+    }
+    move |place, is_end| {
+        let (mut written, mut shown) = (0_usize, 0_usize);
+        for (begin, end, length) in &names {
+            if place <= *begin {
+                break;
+            }
+            let begins = shown.saturating_add(begin.saturating_sub(written));
+            let ends = begins.saturating_add(*length);
+            if place < *end {
+                return if is_end { ends } else { begins };
+            }
+            (written, shown) = (*end, ends);
+        }
+        shown.saturating_add(place.saturating_sub(written))
+    }
+}
+
+/// Names in a text that are shown as other ones.
+fn renamed(
+    text: &str,
+    mentions: &[Mention],
+    name_of: impl Fn(&AccountId) -> Option<String>,
+) -> Vec<(Range<usize>, String)> {
+    let mut free_from = 0;
+    let mut renamed = Vec::new();
+    for mention in mentions {
+        let Some((start, end)) = span(mention) else { continue };
+        if start < free_from || text.get(start..end).is_none() {
+            continue;
+        }
+        free_from = end;
+        renamed.extend(name_of(&mention.account).map(|name| (start..end, name)));
+    }
+    renamed
 }
 
 /// R-MENTION-03: whom a typed text names: `@handle` at the beginning of a word, where the handle is that of an account that can be
@@ -149,5 +198,30 @@ mod tests {
         let now = |account: &AccountId| (*account == ANA).then(|| "@ana.maria".to_owned());
         assert_eq!(shown(text, &mentions, now), "ask @ana.maria or @ben.x today");
         assert_eq!(shown(text, &[], now), text);
+    }
+
+    #[test]
+    fn a_place_in_a_text_is_where_it_is_shown() {
+        let (text, mentions) = ("é @ana, @ben.x day", [at(ANA, 3, 4), at(BEN, 9, 6)]);
+        let name_of =
+            |account: &AccountId| Some(if *account == ANA { "@anastasia" } else { "@b" }.to_owned());
+        let (shown, place) = (shown(text, &mentions, name_of), place_shown(text, &mentions, name_of));
+        let marked = |from, to| -> String {
+            let (from, to) = (place(from, false), place(to, true));
+            shown.chars().skip(from).take(to - from).collect()
+        };
+        for (from, to, expected) in [
+            (0, 1, "é"),
+            (2, 6, "@anastasia"),
+            (3, 5, "@anastasia"),
+            (6, 7, ","),
+            (0, 3, "é @anastasia"),
+            (5, 10, "@anastasia, @b"),
+            (8, 14, "@b"),
+            (14, 18, " day"),
+            (15, 18, "day"),
+        ] {
+            assert_eq!(marked(from, to), expected, "{from} to {to}");
+        }
     }
 }
