@@ -32,10 +32,10 @@ cargo xtask COMMAND
 
   test [--filter NAME]   everything: sets up, builds once, runs all tests; the command of the README
   demo                   people and a bot talk through the shipped binaries; then the broker is searched
-  bench [--quick] [--json] [--registry | --replicas | --linking | --backup | --unlock | --junk] [--accounts N] [--stock N] [--keep FOLDER]
+  bench [--quick] [--json] [--registry | --replicas | --linking | --backup | --unlock | --junk | --files | --search] [--accounts N] [--stock N] [--keep FOLDER]
                              figures beside the raw ones, in one run on this machine (release profile);
-                             of the registry alone, of three replicas of it on a cluster, of a new device, or of a
-                             conversation under a flood of junk;
+                             of the registry alone, of three replicas of it on a cluster, of a new device, of a
+                             conversation under a flood of junk, or of a search in 1,000,000 messages;
                              --keep: the filled store of --registry stays there for the next run
                              --against COMMIT [--rounds N]: builds that commit too, runs both in turns, compares
   drill three-hosts [--from COMMIT] [--act text|upgrade]

@@ -100,7 +100,7 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
 }
 
 /// What a bench can be told, besides numbers and a folder.
-const BENCHES: [&str; 9] = [
+const BENCHES: [&str; 10] = [
     "--quick",
     "--json",
     "--registry",
@@ -110,6 +110,7 @@ const BENCHES: [&str; 9] = [
     "--unlock",
     "--junk",
     "--files",
+    "--search",
 ];
 
 /// Figures beside raw ones, or beside those of another commit.

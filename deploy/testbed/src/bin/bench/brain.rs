@@ -1,8 +1,10 @@
 //! A core without a network: what it publishes is stored at once, what it follows is at its end.
 
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use cipher_api::Reply;
+use cipher_api::command::Command;
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
@@ -22,7 +24,7 @@ const WINDOW: usize = cipher_broker::limit::IN_FLIGHT_PER_GROUP;
 
 /// One person's core.
 pub(crate) struct Brain {
-    core: Core,
+    pub(crate) core: Core,
     group: GroupId,
     /// Last sequence of the group's log.
     sequence: u64,
@@ -94,6 +96,15 @@ impl Brain {
 
     /// Sends that many messages, and takes part in their delivery to itself; gives the log.
     pub(crate) fn send(&mut self, count: usize, size: usize) -> Result<Vec<Delivered>> {
+        self.send_texts(count, |n| words(size, n))
+    }
+
+    /// The same with any texts.
+    pub(crate) fn send_texts(
+        &mut self,
+        count: usize,
+        mut text: impl FnMut(usize) -> String,
+    ) -> Result<Vec<Delivered>> {
         let mut log = Vec::with_capacity(count);
         let mut waiting: Vec<Input> = Vec::new();
         let mut sent = 0;
@@ -102,7 +113,7 @@ impl Brain {
             let until = count.min(sent + WINDOW);
             for n in sent..until {
                 self.tickets += 1;
-                let command = Box::new(send(self.group, words(size, n)).into());
+                let command = Box::new(send(self.group, text(n)).into());
                 inputs.push(Input::Command { ticket: Ticket(self.tickets), command });
             }
             sent = until;
@@ -131,6 +142,37 @@ impl Brain {
         }
         ensure(log.len() == count, || format!("{} of {count} messages were published", log.len()))?;
         Ok(log)
+    }
+
+    /// Asks something that is answered at once.
+    pub(crate) fn asks(&mut self, command: impl Into<Command>) -> Result<Reply> {
+        self.tickets += 1;
+        let input = Input::Command { ticket: Ticket(self.tickets), command: Box::new(command.into()) };
+        for effect in self.core.handle(vec![input], now()).map_err(core)? {
+            if let Effect::Reply { result, .. } = effect {
+                return result.map_err(core);
+            }
+        }
+        testbed::fail("there was no answer")
+    }
+
+    /// Time goes by, and nothing else happens, until the core wants nothing for a minute; gives how long each batch took.
+    pub(crate) fn rests(&mut self) -> Result<Vec<f64>> {
+        let (mut times, mut at) = (Vec::new(), now());
+        let quiet = Duration::from_secs(60);
+        loop {
+            let begun = Instant::now();
+            let effects = self.core.handle(vec![Input::Tick], at).map_err(core)?;
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+            let wakes = effects.iter().filter_map(|effect| match effect {
+                Effect::WakeAt(at) => Some(*at),
+                _ => None,
+            });
+            match wakes.max() {
+                Some(next) if next.since(at) < quiet && times.len() < 1_000 => at = next.max(at),
+                _ => return Ok(times),
+            }
+        }
     }
 
     fn stored(&mut self, publish: Publish, log: &mut Vec<Delivered>, waiting: &mut Vec<Input>) {

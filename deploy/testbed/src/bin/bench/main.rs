@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
 //! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--backup` a backup and its return,
-//! `--files` a large file there and back, `--unlock` what the key and the passphrase of a store cost, `--junk` a
+//! `--files` a large file there and back, `--search` the index of words of 1,000,000 messages, `--unlock` what the key and the passphrase of a store cost, `--junk` a
 //! conversation under a flood of junk and a list with large invitations; `--accounts N` and `--stock N` say
 //! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
@@ -23,6 +23,7 @@ mod process;
 mod raw;
 mod registry;
 mod replicated;
+mod search;
 mod throughput;
 mod unlock;
 
@@ -47,6 +48,8 @@ pub(crate) struct Extent {
     /// Messages in a backup, and their groups.
     backed_up: usize,
     backed_up_groups: usize,
+    /// Messages of a profile in which words are looked for.
+    searched: usize,
     /// Samples of a latency.
     samples: usize,
     /// Cold starts.
@@ -64,6 +67,7 @@ const FULL: Extent = Extent {
     linked_groups: 50,
     backed_up: 100_000,
     backed_up_groups: 100,
+    searched: 1_000_000,
     samples: 500,
     starts: 40,
     accounts: 100_000,
@@ -76,6 +80,7 @@ const QUICK: Extent = Extent {
     linked_groups: 10,
     backed_up: 10_000,
     backed_up_groups: 10,
+    searched: 100_000,
     samples: 100,
     starts: 10,
     accounts: 10_000,
@@ -125,6 +130,9 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         }
         if only("--backup") {
             return backup::there_and_back(report, &mut lab, extent).await;
+        }
+        if only("--search") {
+            return search::many_messages(report, &mut lab, extent).await;
         }
         if only("--unlock") {
             return unlock::with_key_and_passphrase(report, &mut lab, extent).await;
