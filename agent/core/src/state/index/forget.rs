@@ -40,7 +40,7 @@ impl Index {
                     .iter()
                     .any(|span| of.group == span.group && (span.first..=span.last).contains(&of.place.0))
             };
-            if !gone.iter().any(|of| is_within(of)) {
+            if !gone.iter().any(is_within) {
                 continue;
             }
             let mut found = Gone::default();

@@ -282,9 +282,8 @@ fn r_search_07_a_word_that_goes_while_the_index_is_made_anew_is_in_no_row_of_it(
                 // All parts are in the head but those that are large: merged, they are.
                 rest(&store, &mut history);
                 let reading = store.table(table::INDEX).unwrap();
-                let keys = reading.rows().unwrap().map(|row| number_of(&row.unwrap().key()).unwrap());
-                let (number, part) =
-                    keys.filter(|(_, part)| *part == 1).next_back().unwrap_or((segments[7], 0));
+                let mut keys = reading.rows().unwrap().map(|row| number_of(&row.unwrap().key()).unwrap());
+                let (number, part) = keys.rfind(|(_, part)| *part == 1).unwrap_or((segments[7], 0));
                 damage(&store, number, part);
             }
             "unread row" => {
