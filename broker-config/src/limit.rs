@@ -26,7 +26,7 @@ pub const FILE_CHUNK_BYTES: u32 = 256 * 1024;
 /// Smallest and largest content of one chunk that is opened.
 pub const FILE_CHUNK_RANGE: std::ops::RangeInclusive<u32> = 4 * 1024..=512 * 1024;
 /// Bytes by which a sealed chunk is longer than its content.
-pub const FILE_CHUNK_OVERHEAD: usize = 16;
+pub const FILE_CHUNK_OVERHEAD: usize = 35;
 /// Chunks of a file on their way at once, either way: 2 MiB.
 pub const FILE_WINDOW: usize = 8;
 /// Files of one message.

@@ -27,6 +27,10 @@ const CONSUMERS: i32 = 16;
 /// Room for files that a server has at least, bytes.
 const LEAST_FILES: i64 = 1024 * 1024;
 
+/// In the metadata of the stream of files while it has twice the room that it is to have: the server has as much again for
+/// what people say.
+const HALVING: &str = "cipher_halving";
+
 /// What may be done about the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -227,6 +231,10 @@ async fn once(context: &Context, spec: &StreamSpec, files: Files, mode: Mode) ->
         create(context, spec, files).await?;
         return Ok(Done::Created(spec.name.clone()));
     };
+    if mode != Mode::Verify && have.config.metadata.contains_key(HALVING) {
+        halve(context, spec, files, &have.config).await?;
+        return Ok(Done::Created(spec.name.clone()));
+    }
     let drifts = compare(spec, files, &have.config);
     if drifts.is_empty() || mode != Mode::Update {
         return Ok(Done::Found(spec.name.clone(), drifts));
@@ -287,14 +295,19 @@ async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Info>, Stre
 
 async fn create(context: &Context, spec: &StreamSpec, files: Files) -> Result<(), StreamProblem> {
     let mut wanted = wanted(spec, files);
+    // Files take half of what a server has, at most: it is asked to set aside twice their room, and gets half of it back.
+    let halved = spec.once && files.room.is_none();
+    if halved {
+        wanted.max_bytes = wanted.max_bytes.saturating_mul(2);
+        wanted.metadata.insert(HALVING.to_owned(), "yes".to_owned());
+    }
     loop {
-        let Err(error) = context.create_stream(wanted.clone()).await else { return Ok(()) };
+        let Err(error) = context.create_stream(wanted.clone()).await else { break };
         match error.kind() {
             // A server sets aside what a stream may hold. A small one has less than most, and keeps fewer files.
             CreateStreamErrorKind::JetStream(cause)
-                if spec.once
-                    && files.room.is_none()
-                    && wanted.max_bytes > LEAST_FILES
+                if halved
+                    && wanted.max_bytes > LEAST_FILES.saturating_mul(2)
                     && is_scarce(cause.error_code()) =>
             {
                 wanted.max_bytes = wanted.max_bytes.div_euclid(2);
@@ -306,6 +319,29 @@ async fn create(context: &Context, spec: &StreamSpec, files: Files) -> Result<()
             _ => return Err(StreamProblem::Passing(error.to_string())),
         }
     }
+    if halved { halve(context, spec, files, &wanted).await } else { Ok(()) }
+}
+
+/// Gives the server half of the room back that it set aside for files. Whoever dies before that leaves it to the next look.
+async fn halve(
+    context: &Context,
+    spec: &StreamSpec,
+    files: Files,
+    have: &Config,
+) -> Result<(), StreamProblem> {
+    let wanted = half(spec, files, have);
+    context.update_stream(wanted).await.map(drop).map_err(|error| match error.kind() {
+        UpdateStreamErrorKind::JetStream(cause) => StreamProblem::of(cause.error_code(), cause.to_string()),
+        _ => StreamProblem::Passing(error.to_string()),
+    })
+}
+
+fn half(spec: &StreamSpec, files: Files, have: &Config) -> Config {
+    let mut half = wanted(spec, files);
+    if files.room.is_none() {
+        half.max_bytes = have.max_bytes.div_euclid(2);
+    }
+    half
 }
 
 /// Whether a server has not as much as a stream asks for.
@@ -455,6 +491,22 @@ mod tests {
         assert_eq!(fields(any, |c| c.metadata.clear()), [FILE_LIMIT]);
         assert_eq!(fields(any, |c| c.discard_new_per_subject = false), ["discard_new_per_subject"]);
         assert_eq!(fields(any, |c| c.max_messages_per_subject = -1), ["max_msgs_per_subject"]);
+    }
+
+    /// Whoever makes it may die in between, and the next one finds it.
+    #[test]
+    fn files_get_half_of_what_was_set_aside_unless_the_operator_said_how_much() {
+        let spec = stream::files(1, 7 << 20);
+        for (room, expected) in [(None, 4 << 20), (Some(7 << 20), 7 << 20)] {
+            let files = Files { room, ..Files::default() };
+            let mut made = wanted(&spec, files);
+            made.max_bytes = 8 << 20;
+            made.metadata.insert(HALVING.to_owned(), "yes".to_owned());
+            let half = half(&spec, files, &made);
+            assert_eq!(half.max_bytes, expected);
+            assert!(!half.metadata.contains_key(HALVING) && half.metadata.contains_key(FILE_LIMIT));
+            assert_eq!(compare(&spec, files, &half), []);
+        }
     }
 
     /// N06: whatever would let users erase or inject is reported by its name.

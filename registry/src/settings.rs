@@ -118,7 +118,8 @@ impl Settings {
 pub struct Files {
     /// Largest file, bytes: members' programs refuse a larger one before they send anything of it.
     pub largest: u64,
-    /// Bytes of all files together; `None` is [`cipher_broker::limit::FILES_BYTES`], or less if the broker has not so much.
+    /// Bytes of all files together; `None` is [`cipher_broker::limit::FILES_BYTES`], or half of what the broker
+    /// can set aside.
     pub room: Option<u64>,
 }
 

@@ -3,34 +3,44 @@
 //! It is the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: "Online Authenticated-Encryption and its Nonce-Reuse
 //! Misuse-Resistance", 2015), as in [`crate::stream`]: each chunk is sealed with its position and with whether it is the
 //! last, so none is changed, moved, left out or added, and a file that was cut off has no last chunk. The key is made for
-//! one file and seals nothing else, so the nonces begin with zeros. The same chunk is always sealed in the same bytes:
-//! whoever seals it a second time must be sure that its content is the same.
+//! one file and seals nothing else.
+//!
+//! A process that goes on with a file seals some of its chunks a second time, and cannot know whether their content is what it
+//! was. So each [`Chunks`] has nonces of its own, of chance, and the beginning of them, which all its chunks share, stands
+//! behind each chunk: no nonce is ever used for two contents.
 
 use std::fmt;
 
 use chacha20poly1305::XChaCha20Poly1305;
 use chacha20poly1305::aead::KeyInit as _;
 use chacha20poly1305::aead::stream::{NewStream as _, StreamBE32, StreamPrimitive as _};
+use rand_core::{CryptoRng, RngCore};
 
 use crate::{Key, Unopened};
 
-/// The key is used once.
-const NONCE: [u8; 19] = [0; 19];
+/// Beginning of a nonce; position and end follow.
+const NONCE: usize = 19;
 
-/// Seals and opens the chunks of one file.
+/// Seals and opens the chunks of one file. Each position is sealed once by one of these.
 pub struct Chunks {
-    cipher: StreamBE32<XChaCha20Poly1305>,
+    aead: XChaCha20Poly1305,
+    nonce: [u8; NONCE],
     bound: Vec<u8>,
 }
 
 impl Chunks {
     /// Bytes by which a sealed chunk is longer than its content.
-    pub const OVERHEAD: usize = 16;
+    pub const OVERHEAD: usize = 16 + NONCE;
 
     /// Of a file with a key of its own; `bound` is sealed with each chunk, and says which file it is.
-    pub fn new(key: &Key, bound: &[u8]) -> Self {
-        let cipher = StreamBE32::from_aead(XChaCha20Poly1305::new(key.expose().into()), &NONCE.into());
-        Self { cipher, bound: bound.to_vec() }
+    pub fn new(key: &Key, bound: &[u8], random: &mut (impl RngCore + CryptoRng)) -> Self {
+        let mut nonce = [0; NONCE];
+        random.fill_bytes(&mut nonce);
+        Self { aead: XChaCha20Poly1305::new(key.expose().into()), nonce, bound: bound.to_vec() }
+    }
+
+    fn stream(&self, nonce: [u8; NONCE]) -> StreamBE32<XChaCha20Poly1305> {
+        StreamBE32::from_aead(self.aead.clone(), &nonce.into())
     }
 
     /// Seals the content of a chunk in its place.
@@ -38,14 +48,18 @@ impl Chunks {
     /// # Panics
     /// If the chunk has 256 GiB.
     pub fn seal(&self, position: u32, last: bool, chunk: &mut Vec<u8>) {
-        self.cipher
+        self.stream(self.nonce)
             .encrypt_in_place(position, last, &self.bound, chunk)
             .expect("a chunk is shorter than what a nonce can seal");
+        chunk.extend_from_slice(&self.nonce);
     }
 
     /// Opens a chunk in its place: the one of this position that is, or is not, the last.
     pub fn open(&self, position: u32, last: bool, chunk: &mut Vec<u8>) -> Result<(), Unopened> {
-        self.cipher.decrypt_in_place(position, last, &self.bound, chunk).map_err(|_| Unopened)
+        let (sealed, nonce) = chunk.split_last_chunk::<NONCE>().ok_or(Unopened)?;
+        let (length, nonce) = (sealed.len(), *nonce);
+        chunk.truncate(length);
+        self.stream(nonce).decrypt_in_place(position, last, &self.bound, chunk).map_err(|_| Unopened)
     }
 }
 
@@ -58,11 +72,12 @@ impl fmt::Debug for Chunks {
 #[cfg(test)]
 mod tests {
     use chacha20poly1305::aead::stream::EncryptorBE32;
+    use rand_core::OsRng;
 
     use super::*;
 
     fn chunks(key: u8, bound: &[u8]) -> Chunks {
-        Chunks::new(&Key::from_slice(&[key; 32]).unwrap(), bound)
+        Chunks::new(&Key::from_slice(&[key; 32]).unwrap(), bound, &mut OsRng)
     }
 
     fn sealed(position: u32, last: bool) -> Vec<u8> {
@@ -99,7 +114,14 @@ mod tests {
     /// What is sealed here in any order is the construction that the library seals in order.
     #[test]
     fn the_chunks_are_those_of_the_stream_construction() {
-        let mut cipher = EncryptorBE32::<XChaCha20Poly1305>::new(&[1; 32].into(), &NONCE.into());
+        let ours = chunks(1, b"file");
+        let sealed = |position, last| {
+            let mut chunk = b"content".to_vec();
+            ours.seal(position, last, &mut chunk);
+            chunk.truncate(chunk.len() - NONCE);
+            chunk
+        };
+        let mut cipher = EncryptorBE32::<XChaCha20Poly1305>::new(&[1; 32].into(), &ours.nonce.into());
         for position in 0..3 {
             let mut chunk = b"content".to_vec();
             cipher.encrypt_next_in_place(b"file", &mut chunk).unwrap();
@@ -108,5 +130,16 @@ mod tests {
         let mut chunk = b"content".to_vec();
         cipher.encrypt_last_in_place(b"file", &mut chunk).unwrap();
         assert_eq!(chunk, sealed(3, true));
+    }
+
+    /// Whoever goes on with a file cannot know that its content is what it was.
+    #[test]
+    fn a_chunk_that_is_sealed_again_by_another_process_is_sealed_with_another_nonce_and_both_open() {
+        let (first, second) = (sealed(3, false), sealed(3, false));
+        assert_ne!(first[first.len() - NONCE..], second[second.len() - NONCE..]);
+        for mut chunk in [first, second] {
+            chunks(1, b"file").open(3, false, &mut chunk).unwrap();
+            assert_eq!(chunk, b"content");
+        }
     }
 }

@@ -102,14 +102,19 @@ impl Drop for NewFile {
 }
 
 /// Gives a file another name, which nothing has. Where the file system cannot do that in one step, its first name may stay.
-pub(crate) fn take_name(from: &Path, to: &Path) -> io::Result<()> {
+/// An error of the kind `AlreadyExists` if something has the name.
+pub fn take_name(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
         named => return Ok(named?),
     }
     match fs::hard_link(from, to) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists && !is_there(to)? => fs::rename(from, to),
-        linked => linked,
+        Err(error) => Err(error),
+        Ok(()) => {
+            let _ = fs::remove_file(from);
+            Ok(())
+        }
     }
 }
 

@@ -61,6 +61,8 @@ cargo xtask COMMAND
                              hour of chat in which all of them are killed; nothing is missed and nothing heard twice (60
                              minutes; the test command does it for 20 seconds)
   kills [--times N]      kills that many commands of a profile at any moment (1,000; the test command does it 12 times)
+  file-kills [--times N] [--seed N]
+                         kills an upload, and a download, that many times at any moment (20; the test command does it 3 times)
   ci                     fmt, clippy, doc, deny, arrows, rooms, rules, attacks, links, size, then test
 
   rooms                  which folder of a package uses which, and that none needs one that needs it
@@ -104,6 +106,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "torture" => suite::torture(rest),
         "soak" => suite::soak(rest),
         "kills" => suite::kills(rest),
+        "file-kills" => suite::file_kills(rest),
         "ci" => none_left(rest).and_then(|()| check::ci()),
         "fmt" => none_left(rest).and_then(|()| check::fmt()),
         "clippy" => none_left(rest).and_then(|()| check::clippy()),

@@ -242,6 +242,24 @@ pub(crate) fn kills(arguments: &[String]) -> Outcome {
     play(test, &[("KILLS".into(), times)], &format!("{times} commands are killed"))
 }
 
+/// Uploads and downloads that are killed at any moment.
+pub(crate) fn file_kills(arguments: &[String]) -> Outcome {
+    let (rest, times) = value_of(arguments, &["--times"])?;
+    let (rest, seed) = value_of(&rest, &["--seed"])?;
+    none_left(&rest)?;
+    let times = number("--times", times, 20)?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = number("--seed", seed, since.as_secs())?;
+    let variables = [("FILE_KILLS".into(), times), ("FILE_SEED".into(), seed)];
+    for test in [
+        "files::an_upload_that_was_killed_goes_on_and_stores_no_chunk_twice",
+        "files::a_download_that_was_killed_goes_on_and_fetches_little_twice",
+    ] {
+        play(test, &variables, &format!("{test}: killed {times} times, seed {seed}"))?;
+    }
+    Ok(())
+}
+
 /// Runs one test for some minutes; it is told the time and the seed by variables of its name.
 fn long_run(name: &str, otherwise: u64, arguments: &[String], test: impl FnOnce(u64) -> String) -> Outcome {
     let (rest, minutes) = value_of(arguments, &["--minutes"])?;

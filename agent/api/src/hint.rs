@@ -316,7 +316,7 @@ pub enum Advice {
     SmallerSteps,
     /// Do it in smaller steps, or ask the operator for the broker's limits.
     SmallerStepsOrAsk,
-    /// Split the text, or send it as a file by other means.
+    /// Split the text, or send it as a file.
     SplitText,
     /// Wait until the message is sent, or take it back for everybody.
     WaitOrTakeBack,

@@ -226,6 +226,7 @@ requests! {
         Read, "message.read": message::Read => Vec<MessageView>;
         Search, "message.search": message::Search => message::Found;
         Shown, "message.shown": message::Shown => Done;
+        CheckFiles, "file.check": file::Check => Done;
         BeginFile, "file.begin": file::Begin => UploadView;
         FileProgress, "file.progress": file::Progress => Done;
         FinishFile, "file.finish": file::Finish => Done;

@@ -342,13 +342,28 @@ fn every_method_has_its_golden_json() {
     // Files.
     let origin = "ops\n/home/alice/notes.txt".to_owned();
     let id = sample::file();
+    let check = |reply_to, expire| file::Check {
+        target: ops(),
+        text: "look".into(),
+        reply_to,
+        thread: None,
+        expire,
+        files: 1,
+    };
+    methods.add(&[check(Some("aeaqca".into()), Some(3600)), check(None, None)], DONE);
     methods.add(&[file::Begin { origin, name: "notes.txt".into(), size: 300_000 }], &[sample::upload()]);
     methods.add(&[file::Progress { id, done: 1 }], DONE);
     methods.add(&[file::Finish { id, hash: vec![7; 32], mime: "text/plain".into() }], DONE);
     methods.add(&[file::Drop { id }], DONE);
-    let send =
-        |reply_to| file::Send { target: ops(), text: "look".into(), reply_to, thread: None, files: vec![id] };
-    methods.add(&[send(Some("aeaqca".into())), send(None)], &[sample::said()]);
+    let send = |reply_to, expire| file::Send {
+        target: ops(),
+        text: "look".into(),
+        reply_to,
+        thread: None,
+        expire,
+        files: vec![id],
+    };
+    methods.add(&[send(Some("aeaqca".into()), Some(3600)), send(None, None)], &[sample::said()]);
     let list = |last| file::List { target: ops(), last };
     methods.add(&[list(Some(20)), list(None)], &[vec![sample::file_view()]]);
     methods.add(&[file::Open { file: of(Some(ops())) }], &[vec![sample::open_file()]]);

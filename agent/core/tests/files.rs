@@ -1,10 +1,12 @@
 //! Files: what of an upload survives its process, who can open what a message names, and what is gone with the message.
 
-use cipher_api::ErrorKind;
-use cipher_api::Target;
+use std::time::Duration;
+
 use cipher_api::command::message::MessageRef;
-use cipher_api::command::{file, message};
+use cipher_api::command::{contact, file, message};
 use cipher_api::view::{HistoryPolicy, MessageState, MessageView, OpenFileView, UploadView};
+use cipher_api::{ErrorKind, Target};
+use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 
 use crate::own_devices::link_with;
@@ -23,7 +25,8 @@ fn finish(upload: &UploadView) -> file::Finish {
 
 fn says(group: GroupId, text: &str, uploads: &[&UploadView]) -> file::Send {
     let files = uploads.iter().map(|upload| upload.id).collect();
-    file::Send { target: Target::Group(group), text: text.into(), reply_to: None, thread: None, files }
+    let target = Target::Group(group);
+    file::Send { target, text: text.into(), reply_to: None, thread: None, expire: None, files }
 }
 
 fn open(id: impl std::fmt::Display) -> file::Open {
@@ -120,13 +123,14 @@ fn a_first_message_to_a_person_may_be_a_file_and_one_that_waits_keeps_it() {
         text: String::new(),
         reply_to: None,
         thread: None,
+        expire: None,
         files,
     });
     assert_eq!(said.attachments.len(), 1);
     let waiting = world.person("alice").does(open(said.id));
     assert_eq!(waiting[0].key, upload.key);
     world.settle();
-    world.person("bob").does(cipher_api::command::contact::Accept { handle: "alice".parse().unwrap() });
+    world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();
     assert_eq!(world.person("bob").does(open(upload.id))[0].key, upload.key);
     oracle::judge(&mut world);
@@ -143,4 +147,113 @@ fn a_new_own_device_opens_the_files_of_the_history_it_was_given() {
     assert_eq!(opened[0].key, upload.key);
     assert_eq!(world.person("laptop").does(list(group)).len(), 1);
     oracle::judge(&mut world);
+}
+
+/// Two people who wrote to each other for the first time at once have two conversations.
+#[test]
+fn of_a_person_the_newest_files_are_those_of_all_conversations_with_them() {
+    let mut world = World::of(5, Flavour::R1, &["alice", "bob"]);
+    let to = |name: &str| Target::Account(name.parse().unwrap());
+    let say = |name: &str| message::Send::new(to(name), "first");
+    world.person("alice").starts(say("bob"));
+    world.person("bob").starts(say("alice"));
+    world.settle();
+    for (name, other) in [("alice", "bob"), ("bob", "alice")] {
+        let _ = world.person(name).asks(contact::Accept { handle: other.parse().unwrap() });
+    }
+    world.settle();
+    let groups: Vec<GroupId> = world.person("alice").groups().iter().map(|view| view.id).collect();
+    let [one, two] = groups.as_slice() else { panic!("{groups:?}") };
+    let mut sent_ids = Vec::new();
+    for (group, text) in [(one, "a"), (two, "b"), (one, "c"), (two, "d")] {
+        world.pass(Duration::from_secs(60));
+        sent_ids.push(sent(&mut world, "alice", *group, text).1.id);
+    }
+    sent_ids.reverse();
+    for last in 0..=4 {
+        let listed = world.person("bob").does(file::List { target: to("alice"), last: Some(last) });
+        assert_eq!(listed.iter().map(|view| view.file.id).collect::<Vec<_>>(), sent_ids[..last], "{last}");
+    }
+}
+
+/// R-FORGET-06: with the message the keys go; nobody finds its files when it is due, whether it was forgotten already or not.
+#[test]
+fn r_forget_06_the_files_of_a_message_disappear_with_it() {
+    let mut world = World::of(6, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let (kept, _) = sent(&mut world, "alice", group, "this stays");
+    let upload = world.person("alice").does(begin("a", 300_000));
+    world.person("alice").does(finish(&upload));
+    let said = world.person("alice").does(file::Send { expire: Some(60), ..says(group, "", &[&upload]) });
+    world.settle();
+    assert_eq!(said.expire, Some(60));
+    world.person("bob").does(message::Read { mark: true, ..message::Read::of(Target::Group(group)) });
+    world.settle();
+    assert_eq!(world.person("bob").does(open(upload.id))[0].key, upload.key);
+    // It is due before anything could be forgotten, as when the program is started after that time.
+    for name in ["alice", "bob"] {
+        world.person(name).disconnects();
+        let index = world.index(name);
+        world.end(index, End::Kill);
+    }
+    world.pass(Duration::from_secs(120));
+    for name in ["alice", "bob"] {
+        let index = world.index(name);
+        world.boot(index).unwrap();
+        for id in [said.id.to_string(), upload.id.to_string()] {
+            assert_eq!(world.person(name).asks(open(id)).unwrap_err().kind, ErrorKind::NotFound, "{name}");
+        }
+        let listed = world.person(name).does(list(group));
+        assert_eq!(listed.iter().map(|view| view.message).collect::<Vec<_>>(), [kept.id], "{name}");
+        world.person(name).connects();
+    }
+    world.settle();
+    oracle::judge(&mut world);
+}
+
+/// What a message cannot be is told before a byte of its files is read.
+#[test]
+fn what_would_refuse_a_message_refuses_it_before_its_files_are_uploaded() {
+    let mut world = World::of(7, Flavour::R1, &["alice", "bob", "carol"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let to = |target| file::Check {
+        target,
+        text: String::new(),
+        reply_to: None,
+        thread: None,
+        expire: None,
+        files: 1,
+    };
+    let ops = || to(Target::Group(group));
+    let person = |name: &str| to(Target::Account(name.parse().unwrap()));
+    world.person("alice").does(ops());
+    world.person("alice").does(person("bob"));
+    assert!(world.person("alice").groups().iter().all(|view| !view.direct), "nothing was begun");
+    for (check, kind) in [
+        (to(Target::Name("nobody-knows".into())), ErrorKind::NotFound),
+        (person("nobody"), ErrorKind::NotFound),
+        (person("alice"), ErrorKind::Usage),
+        (file::Check { reply_to: Some("zzzzzz".into()), ..ops() }, ErrorKind::NotFound),
+        (
+            file::Check { thread: Some(MessageRef { id: "zzzzzz".into(), within: None }), ..ops() },
+            ErrorKind::NotFound,
+        ),
+        (file::Check { expire: Some(0), ..ops() }, ErrorKind::Usage),
+        (file::Check { text: "x".repeat(1 << 20), ..ops() }, ErrorKind::Limit),
+        (file::Check { files: 0, ..ops() }, ErrorKind::Usage),
+        (file::Check { files: 99, ..ops() }, ErrorKind::Limit),
+    ] {
+        world.person("alice").cannot(check, kind);
+    }
+    world.person("bob").does(message::Send::new(Target::Account("carol".parse().unwrap()), "hi"));
+    world.settle();
+    // Who asked is answered, by the message and not by the question.
+    world.person("carol").does(person("bob"));
+    let asked = world.person("carol").does(contact::List {});
+    assert_eq!(asked[0].state, cipher_api::view::ContactState::Requested);
+    world.person("carol").does(contact::Block { who: "bob".parse::<Handle>().unwrap().into() });
+    world.person("carol").cannot(person("bob"), ErrorKind::Refused);
+    world.person("alice").removes(group, &["bob"]);
+    world.settle();
+    world.person("bob").cannot(ops(), ErrorKind::Refused);
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -12,9 +12,11 @@ use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::id::FileId;
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::chunks as count_of;
 use cipher_seal::Chunks;
+use cipher_seal::new_file::{folder_of, take_name};
 use futures::StreamExt as _;
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
@@ -47,7 +49,7 @@ impl Destination {
         if path.symlink_metadata().is_ok() {
             return Err(taken(path));
         }
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = folder_of(path);
         let asks_for_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         if asks_for_folder || path.file_name().is_none() || !parent.is_dir() {
             return Err(ErrorKind::NotFound
@@ -63,10 +65,7 @@ impl Destination {
     fn folder(&self) -> &Path {
         match self {
             Self::Folder(folder) => folder,
-            Self::File(path) => match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                Some(_) | None => Path::new("."),
-            },
+            Self::File(path) => folder_of(path),
         }
     }
 }
@@ -74,7 +73,7 @@ impl Destination {
 fn taken(path: &Path) -> Error {
     ErrorKind::Conflict
         .because(format!("{} is there already", path.display()))
-        .hint(Hint::text("nothing was fetched, and nothing is overwritten: choose another name"))
+        .hint(Hint::text("nothing is overwritten: choose another name"))
 }
 
 /// Fetches a file, or the rest of it. Gives the path where it lies then.
@@ -87,21 +86,29 @@ pub(crate) async fn download(
 ) -> Result<PathBuf, Error> {
     let file = &wanted.file.file;
     let part = Part::open(to.folder(), &file.name, &file.id)?;
-    let resumed = part.length()? > 0;
-    match fetch(network, wanted, &part, let_go, &mut progress).await {
-        Ok(()) => {}
-        // What an earlier run left there may have been torn by a power cut.
-        Err(error) if error.kind == ErrorKind::Trust && resumed => {
-            part.file.set_len(0).map_err(|error| unwritten(&part.path, error))?;
-            let again = fetch(network, wanted, &part, let_go, &mut progress).await;
-            again.inspect_err(|error| part.forget_after(error))?;
-        }
-        Err(error) => {
-            part.forget_after(&error);
-            return Err(error);
+    loop {
+        let fetched = fetch(network, wanted, &part, let_go, &mut progress).await;
+        match fetched.inspect_err(|error| part.forget_after(error))? {
+            Fetched::Whole => return part.name(to, &file.name),
+            // What an earlier run left there may have been torn by a power cut.
+            Fetched::Other { resumed: true } => {
+                part.file.set_len(0).map_err(|error| unwritten(&part.path, error))?;
+            }
+            Fetched::Other { resumed: false } => {
+                part.forget();
+                return Err(other(wanted));
+            }
         }
     }
-    part.name(to, &file.name)
+}
+
+/// What all the chunks of a file are together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fetched {
+    /// What its sender said.
+    Whole,
+    /// Something else; `resumed` if some of it lay there from an earlier run.
+    Other { resumed: bool },
 }
 
 /// A download under way: a hidden file beside where it is to lie.
@@ -114,6 +121,26 @@ struct Part {
 impl Part {
     fn open(folder: &Path, name: &str, id: &FileId) -> Result<Self, Error> {
         let path = folder.join(format!(".{name}.{}.part", id.short()));
+        loop {
+            let part = Self { file: Self::locked(folder, &path, name)?, path: path.clone() };
+            // Its lock may be one of a command that has ended since, and what was opened has its name now or is gone.
+            if part.is_there().map_err(|error| unwritten(folder, error))? {
+                return Ok(part);
+            }
+        }
+    }
+
+    /// Whether the file that is open is the one that has the name of the part.
+    fn is_there(&self) -> io::Result<bool> {
+        let open = self.file.metadata()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(named) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn locked(folder: &Path, path: &Path, name: &str) -> Result<File, Error> {
         let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
         let file = fs::OpenOptions::new()
             .read(true)
@@ -122,32 +149,41 @@ impl Part {
             .truncate(false)
             .mode(0o600)
             .custom_flags(nofollow)
-            .open(&path)
+            .open(path)
             .map_err(|error| unwritten(folder, error))?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(ErrorKind::Conflict
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(ErrorKind::Conflict
                 .because(format!("another command fetches {name} into this folder"))
-                .hint(Hint::text("nothing was fetched: wait until it ends")));
+                .hint(Hint::text("nothing was fetched: wait until it ends"))),
+            Err(error) => Err(ErrorKind::Storage
+                .because_of(format_args!("{} cannot be locked", path.display()), io::Error::from(error))
+                .hint(Hint::text(
+                    "nothing was fetched; name a folder of a file system that has locks, with --to",
+                ))),
         }
-        Ok(Self { path, file })
     }
 
     fn length(&self) -> Result<u64, Error> {
         Ok(self.file.metadata().map_err(|error| unwritten(&self.path, error))?.len())
     }
 
-    /// What can be gone on with stays; what is no good, or has nothing in it, does not.
+    /// What can be gone on with stays: each chunk of it was opened. Of a file that is over, or when there is none, nothing
+    /// does.
     fn forget_after(&self, error: &Error) {
-        let goes_on = matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Storage);
-        if !goes_on || self.length().is_ok_and(|length| length == 0) {
-            drop(fs::remove_file(&self.path));
+        if error.kind == ErrorKind::NotFound || self.length().is_ok_and(|length| length == 0) {
+            self.forget();
         }
+    }
+
+    fn forget(&self) {
+        drop(fs::remove_file(&self.path));
     }
 
     /// Gives it its name, which nothing has yet.
     fn name(self, to: &Destination, name: &str) -> Result<PathBuf, Error> {
         let named = match to {
-            Destination::File(path) => match rename(&self.path, path) {
+            Destination::File(path) => match take_name(&self.path, path) {
                 Ok(()) => path.clone(),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(taken(path)),
                 Err(error) => return Err(unwritten(path, error)),
@@ -163,7 +199,7 @@ impl Part {
     fn name_in(&self, folder: &Path, name: &str) -> Result<PathBuf, Error> {
         for n in 0..NAMES {
             let path = folder.join(numbered(name, n));
-            match rename(&self.path, &path) {
+            match take_name(&self.path, &path) {
                 Ok(()) => return Ok(path),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(unwritten(&path, error)),
@@ -184,29 +220,16 @@ fn numbered(name: &str, n: u32) -> String {
     }
 }
 
-/// Renames without replacing anything.
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        // Not every file system can do that; a second name is not given to what is there either.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 async fn fetch(
     network: &Network,
     wanted: &OpenFileView,
     part: &Part,
     let_go: Option<Timestamp>,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<(), Error> {
+) -> Result<Fetched, Error> {
     let OpenFileView { file, key, hash, chunk_bytes } = wanted;
     let (id, size) = (file.file.id, file.file.size);
-    let count = chunk_count(size, *chunk_bytes)
+    let count = count_of(size, *chunk_bytes)
         .ok_or_else(|| ErrorKind::Trust.because("this file says of itself what no file can be"))?;
     let there = u32::try_from(part.length()? / u64::from(*chunk_bytes)).unwrap_or(u32::MAX);
     // The last one says that it is the last, so it is opened in any case.
@@ -247,9 +270,9 @@ async fn fetch(
         .await
         .map_err(|error| ErrorKind::Bug.because_of("a file is not written to its end", error))??;
     if hashed.is_some_and(|(hashed, length)| hashed == *hash && length == size) {
-        Ok(())
+        Ok(Fetched::Whole)
     } else {
-        Err(altered(wanted))
+        Ok(Fetched::Other { resumed: from > 0 })
     }
 }
 
@@ -262,7 +285,7 @@ pub(crate) async fn fetch_whole(
 ) -> Result<Vec<u8>, Error> {
     let OpenFileView { file, key, hash, chunk_bytes } = wanted;
     let (id, size) = (file.file.id, file.file.size);
-    let count = chunk_count(size, *chunk_bytes).ok_or_else(|| altered(wanted))?;
+    let count = count_of(size, *chunk_bytes).ok_or_else(|| other(wanted))?;
     let opening = chunks(&id, key)?;
     let got = futures::stream::iter(0..count)
         .map(|chunk| async move { (chunk, broker::get(network, &id, chunk).await) })
@@ -272,7 +295,7 @@ pub(crate) async fn fetch_whole(
     while let Some((chunk, sealed)) = got.next().await {
         let mut bytes = Vec::from(sealed.map_err(|ungot| lost(ungot, wanted, let_go))?);
         let last = chunk + 1 == count;
-        opening.open(chunk, last, &mut bytes).map_err(|_| altered(wanted))?;
+        opening.open(chunk, last, &mut bytes).map_err(|_| other(wanted))?;
         content.append(&mut bytes);
         let there = content.len() as u64;
         if there > size {
@@ -281,18 +304,7 @@ pub(crate) async fn fetch_whole(
         progress(there, size);
     }
     let hashed = Sha256::digest(&content);
-    if content.len() as u64 == size && *hash == hashed.as_slice() {
-        Ok(content)
-    } else {
-        Err(altered(wanted))
-    }
-}
-
-fn chunk_count(size: u64, chunk_bytes: u32) -> Option<u32> {
-    if chunk_bytes == 0 {
-        return None;
-    }
-    u32::try_from(size.div_ceil(u64::from(chunk_bytes)).max(1)).ok()
+    if content.len() as u64 == size && *hash == hashed.as_slice() { Ok(content) } else { Err(other(wanted)) }
 }
 
 /// Opens what arrives, in order, and writes it.
@@ -325,7 +337,9 @@ impl Writing {
             opening.open(position, last, &mut chunk).map_err(|_| {
                 ErrorKind::Trust
                     .because("the broker gives other bytes than were sent: the file was altered there")
-                    .hint(Hint::text("nothing of it was kept; ask its sender to send it again"))
+                    .hint(Hint::text(
+                        "what came before it is kept; ask its sender to send it again, and tell the operator",
+                    ))
             })?;
             let whole = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             if !last && whole != self.chunk_bytes {
@@ -358,7 +372,7 @@ impl Writing {
     }
 }
 
-fn altered(wanted: &OpenFileView) -> Error {
+fn other(wanted: &OpenFileView) -> Error {
     ErrorKind::Trust
         .because(format!(
             "{} is not what its sender said it is: its hash is another one",
@@ -378,9 +392,11 @@ fn lost(ungot: Ungot, wanted: &OpenFileView, let_go: Option<Timestamp>) -> Error
         (Ungot::Missing, _) if let_go.is_some_and(|until| wanted.file.at <= until) => ErrorKind::NotFound
             .because(format!("{} is gone: the broker's operator made room", file.name))
             .hint(Hint::text("ask its sender to send it again")),
-        (Ungot::Missing, _) => ErrorKind::Trust
-            .because(format!("the broker has lost a part of {}", file.name))
-            .hint(Hint::text("ask its sender to send it again, and tell the operator")),
+        (Ungot::Missing, _) => {
+            ErrorKind::Trust.because(format!("the broker has lost a part of {}", file.name)).hint(Hint::text(
+                "what was fetched is kept; ask its sender to send it again, and tell the operator",
+            ))
+        }
     }
 }
 
@@ -485,6 +501,45 @@ mod tests {
             let error = lost(ungot, &wanted(expires), let_go);
             assert_eq!(error.kind, kind, "{error}");
             assert!(error.message.contains(words) && error.hint.is_some(), "{error}");
+        }
+    }
+
+    /// One command ends while another waits to open what it fetched.
+    #[test]
+    fn what_has_its_name_already_is_no_part_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = Destination::named(folder.path()).unwrap();
+        let id = FileId::from_bytes([1; 16]);
+        let first = Part::open(folder.path(), "a.txt", &id).unwrap();
+        (&first.file).write_all(b"whole").unwrap();
+        let late = Part {
+            path: first.path.clone(),
+            file: File::options().read(true).write(true).open(&first.path).unwrap(),
+        };
+        assert!(late.is_there().unwrap());
+        let named = first.name(&to, "a.txt").unwrap();
+        assert!(!late.is_there().unwrap(), "it is gone");
+        let second = Part::open(folder.path(), "a.txt", &id).unwrap();
+        assert!(second.is_there().unwrap() && !late.is_there().unwrap(), "another one is there");
+        second.file.set_len(0).unwrap();
+        assert_eq!(fs::read(named).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_part_stays_unless_nothing_can_go_on_with_it() {
+        for (kind, content, stays) in [
+            (ErrorKind::Unreachable, "x", true),
+            (ErrorKind::Storage, "x", true),
+            (ErrorKind::Trust, "x", true),
+            (ErrorKind::Refused, "x", true),
+            (ErrorKind::NotFound, "x", false),
+            (ErrorKind::Unreachable, "", false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let part = Part::open(folder.path(), "a", &FileId::from_bytes([1; 16])).unwrap();
+            (&part.file).write_all(content.as_bytes()).unwrap();
+            part.forget_after(&kind.because("why"));
+            assert_eq!(part.path.exists(), stays, "{kind:?} {content}");
         }
     }
 

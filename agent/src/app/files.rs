@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 
 use cipher_api::Error;
-use cipher_api::view::OpenFileView;
-use cipher_broker::id::FileId;
+use cipher_api::command::file;
+use cipher_api::view::{MessageView, OpenFileView};
 
 use crate::app::download::{self, Destination};
 use crate::app::error::Result;
+use crate::app::outgoing::Outgoing;
 use crate::app::patience;
 use crate::app::profile::OpenProfile;
-use crate::app::upload::{self, Outgoing};
+use crate::app::upload;
 use crate::net::file::{self as broker, Terms};
 use crate::net::file_line::FileLine;
 use crate::session::Session;
@@ -51,14 +52,21 @@ impl FileTransfer {
         self.terms.largest
     }
 
-    /// Fails if one of them is larger than what is taken: before anything of any of them is sent.
-    pub fn fit(&self, files: &[Outgoing]) -> Result<(), Error> {
-        files.iter().try_for_each(|file| file.fits(&self.terms))
-    }
-
-    /// Brings a file to the broker, or the rest of it.
-    pub async fn upload(&self, file: Outgoing, progress: impl FnMut(u64, u64)) -> Result<FileId, Error> {
-        upload::upload(&self.session, &self.line.network, file, progress).await
+    /// Brings files to the broker, or the rest of them, and says the message that names them. `progress` is told of which
+    /// file, how far it is, and how far it goes.
+    pub async fn send(
+        &self,
+        files: Vec<Outgoing>,
+        says: file::Send,
+        progress: impl FnMut(&str, u64, u64),
+    ) -> Result<MessageView, Error> {
+        let (session, network) = (&self.session, &self.line.network);
+        let brought = upload::upload(session, network, &self.terms, files, progress).await?;
+        let said = session.ask(file::Send { files: brought.ids.clone(), ..says }).await;
+        if said.is_err() {
+            brought.are_not_said(session).await;
+        }
+        said
     }
 
     /// Fetches a file, or the rest of it. Gives the path where it lies then.

@@ -23,6 +23,7 @@ pub mod follow;
 pub mod linking;
 pub(crate) mod new_file;
 pub mod notice;
+pub mod outgoing;
 pub mod patience;
 pub mod profile;
 pub mod upload;

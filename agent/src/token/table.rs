@@ -169,7 +169,8 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         | Command::Bot(B::Card(_) | B::Prepare(_) | B::Sign(_))
         // Keys of files, and uploads that are nobody's yet.
         | Command::Message(
-            M::BeginFile(_)
+            M::CheckFiles(_)
+            | M::BeginFile(_)
             | M::FileProgress(_)
             | M::FinishFile(_)
             | M::DropFile(_)

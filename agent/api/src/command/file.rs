@@ -11,6 +11,27 @@ use crate::command::message::MessageRef;
 use crate::encoding::{Base64, bytes};
 use crate::name::Target;
 
+/// Fails where [`Send`] would, before anything of its files is read or uploaded. Who was never written to is looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Which conversation.
+    pub target: Target,
+    /// What to say besides; may be empty.
+    #[serde(default)]
+    pub text: String,
+    /// As [`Send`] has it.
+    pub reply_to: Option<String>,
+    /// As [`Send`] has it.
+    #[serde(default)]
+    pub thread: Option<MessageRef>,
+    /// As [`Send`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<u64>,
+    /// How many files are to come.
+    pub files: usize,
+}
+
 /// Begins an upload, or goes on with the one that was begun for the same thing less than a day ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +92,10 @@ pub struct Send {
     /// A message of the thread in which it stands, or the one that begins it.
     #[serde(default)]
     pub thread: Option<MessageRef>,
+    /// How many seconds after it was read everybody's agent forgets it, and the keys of its files, from 1 to 31622400; the
+    /// author's after it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<u64>,
     /// The uploads, finished, in the order in which they are shown.
     pub files: Vec<FileId>,
 }

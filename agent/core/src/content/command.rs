@@ -43,6 +43,7 @@ impl Core {
                 self.mark_shown(group, &ids.into_iter().collect())?;
                 Ok(Some(Reply::Done))
             }
+            M::CheckFiles(check) => self.check_files(ticket, check),
             M::BeginFile(begin) => self.begin_file(begin).map(Some),
             M::FileProgress(file::Progress { id, done }) => self.file_progress(id, done).map(Some),
             M::FinishFile(finish) => self.finish_file(finish).map(Some),

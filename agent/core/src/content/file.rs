@@ -15,7 +15,7 @@ use cipher_api::command::file;
 use cipher_api::command::message::MessageRef;
 use cipher_api::view::{AttachmentView, FileView, MessageView, OpenFileView, UploadView};
 use cipher_api::{Advice, ErrorKind, Hint, Reply, Result, Target};
-use cipher_broker::id::{FileId, MessageId};
+use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Attachment, Body};
@@ -25,7 +25,7 @@ use crate::content::file_name::harmless;
 use crate::content::named::Meant;
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::state::{UploadRow, Words};
+use crate::state::{MessageRow, UploadRow, Words};
 
 /// How long an upload can be gone on with: what the broker has of it must not be gone long before the message is.
 const GOES_ON: Duration = Duration::from_secs(24 * 3600);
@@ -144,7 +144,7 @@ impl Core {
 
     /// Says something that names uploads. From then on they are the message's.
     pub(super) fn send_files(&mut self, ticket: Ticket, send: file::Send) -> Result<Option<Reply>> {
-        let file::Send { target, text, reply_to, thread, files } = send;
+        let file::Send { target, text, reply_to, thread, expire, files } = send;
         let mut attachments = Vec::with_capacity(files.len().min(limit::ATTACHMENTS));
         for id in &files {
             let number = self.upload(id)?;
@@ -155,32 +155,45 @@ impl Core {
                 }
             }
         }
-        if attachments.is_empty() {
-            return Err(ErrorKind::Usage.because("there is no file to send"));
-        }
-        if attachments.len() > limit::ATTACHMENTS {
-            return Err(
-                ErrorKind::Limit.because(format!("a message has at most {} files", limit::ATTACHMENTS))
-            );
-        }
-        let reply_to = reply_to.map(|id| self.replied_to(&target, id)).transpose()?;
-        let thread = thread.map(|thread| self.thread_root(&target, thread)).transpose()?;
-        self.send(ticket, target, Words { reply_to, thread, attachments, ..Words::of(Body::Text(text)) })
+        check_number(attachments.len())?;
+        let words = self.words_beside(&target, text, (reply_to, thread, expire))?;
+        self.send(ticket, target, Words { attachments, ..words })
+    }
+
+    /// Fails where [`Core::send_files`] would.
+    pub(super) fn check_files(&mut self, ticket: Ticket, check: file::Check) -> Result<Option<Reply>> {
+        let file::Check { target, text, reply_to, thread, expire, files } = check;
+        check_number(files)?;
+        let words = self.words_beside(&target, text, (reply_to, thread, expire))?;
+        self.check_send(ticket, &target, &words, files)
+    }
+
+    fn words_beside(
+        &self,
+        target: &Target,
+        text: String,
+        (reply_to, thread, expire): (Option<String>, Option<MessageRef>, Option<u64>),
+    ) -> Result<Words> {
+        let reply_to = reply_to.map(|id| self.replied_to(target, id)).transpose()?;
+        let thread = thread.map(|thread| self.thread_root(target, thread)).transpose()?;
+        Ok(Words { reply_to, thread, expire, ..Words::of(Body::Text(text)) })
     }
 
     pub(super) fn list_files(&self, target: &Target, last: Option<usize>) -> Result<Reply> {
         let group = self.resolve(target)?;
         let limit = last.unwrap_or(usize::MAX);
-        let mut views = Vec::new();
+        let mut views: Vec<FileView> = Vec::new();
         for group in self.conversations(target, group) {
+            // As many of each: any of them may have the newest.
+            let before = views.len();
             for (place, _) in self.history.files(&group)? {
-                if views.len() >= limit {
+                if views.len().saturating_sub(before) >= limit {
                     break;
                 }
-                let Some(row) = self.history.at(&group, place)? else { continue };
-                if self.state.hides(&row) {
+                let Some(row) = self.history.at(&group, place)?.filter(|row| self.has_files(&group, row))
+                else {
                     continue;
-                }
+                };
                 let message = self.message_view(group, place, &row);
                 views.extend(row.attachments.iter().map(|file| file_view(file, &message)));
             }
@@ -189,6 +202,11 @@ impl Core {
         views.sort_by_key(|view| std::cmp::Reverse(view.at));
         views.truncate(limit);
         Ok(Reply::Files(views))
+    }
+
+    /// Whether a person sees the files of a message. R-FORGET-06: of what is over nobody does, whether it was forgotten already or not.
+    fn has_files(&self, group: &GroupId, row: &MessageRow) -> bool {
+        !self.state.hides(row) && !self.is_over(group, row)
     }
 
     /// What opens the files that an id names: of a message all, of a file that one.
@@ -231,7 +249,10 @@ impl Core {
                 if !ids.iter().any(|id| range.contains(&id.as_bytes())) {
                     continue;
                 }
-                let Some(row) = self.history.at(&group, place)? else { continue };
+                let Some(row) = self.history.at(&group, place)?.filter(|row| self.has_files(&group, row))
+                else {
+                    continue;
+                };
                 let message = self.message_view(group, place, &row);
                 for file in row.attachments.iter().filter(|file| range.contains(&file.id.as_bytes())) {
                     // Said in two conversations, it is one file.
@@ -246,6 +267,10 @@ impl Core {
 
     fn files_of(&self, meant: Meant) -> Result<Vec<Named>> {
         let Meant { group, id, row } = meant;
+        if row.as_ref().is_some_and(|(_, row)| self.is_over(&group, row)) {
+            return Err(ErrorKind::NotFound
+                .because("this message has disappeared, and with it the key of what was attached to it"));
+        }
         let (attachments, message, deleted) = match row {
             Some((place, row)) => {
                 (row.attachments.clone(), Some(self.message_view(group, place, &row)), row.deleted)
@@ -269,6 +294,19 @@ impl Core {
         };
         Ok(attachments.into_iter().map(|file| Named { file, message: message.clone() }).collect())
     }
+}
+
+fn check_number(files: usize) -> Result<()> {
+    if files == 0 {
+        return Err(ErrorKind::Usage.because("there is no file to send"));
+    }
+    if files > limit::ATTACHMENTS {
+        return Err(ErrorKind::Limit.because(format!(
+            "a message has at most {} files, and these are {files}: send several messages",
+            limit::ATTACHMENTS
+        )));
+    }
+    Ok(())
 }
 
 fn upload_view(row: &UploadRow) -> Reply {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use cipher_api::view::MessageState;
 use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Reply, Result, Target};
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Attachment, Body, Content, Mention};
+use cipher_broker::wire::content::{Body, Content, Mention};
 use cipher_broker::{codec, limit};
 
 use crate::content::change::Came;
@@ -18,37 +19,80 @@ use crate::state::{Fact, MessageRow, OutboxKind, OutboxRow, Words};
 /// How often a person may have a device ask once more whether it is a member.
 const INSISTS: Duration = Duration::from_secs(3600);
 
+/// How what is said gets to whom it is meant for.
+enum Way {
+    /// In a conversation in which this device is.
+    Open(GroupId),
+    /// This account asked for a conversation, which is accepted by answering.
+    Asked(GroupId, AccountId),
+    /// There is none yet.
+    New(Handle),
+}
+
 impl Core {
     pub(super) fn send(&mut self, ticket: Ticket, target: Target, words: Words) -> Result<Option<Reply>> {
         self.state.identity()?;
         check_expire(words.expire)?;
-        check_words(words.text(), &words.attachments)?;
-        if let Target::Account(handle) = &target {
+        check_words(words.text(), words.attachments.len())?;
+        let group = match self.way_to(&target)? {
+            Way::Open(group) => group,
+            Way::Asked(group, account) => {
+                self.accept_request(group, account)?;
+                self.state.must_be_active(group)?;
+                group
+            }
+            Way::New(handle) => {
+                self.begin_errand(Some(ticket), Goal::Say(words), vec![handle])?;
+                return Ok(None);
+            }
+        };
+        let mentions = self.mentions_in(group, words.text());
+        let row = self.enqueue_words(group, words, mentions)?;
+        self.sent_or_queued(ticket, group, row)
+    }
+
+    /// How what is said gets to whom it is meant for; an error where it cannot.
+    fn way_to(&self, target: &Target) -> Result<Way> {
+        if let Target::Account(handle) = target {
             let account = self.state.account_of(handle);
             if account == Some(self.state.own_id()) {
                 return Err(ErrorKind::Usage.because("one does not send messages to oneself"));
             }
-            if let Some(account) = account {
-                self.state.must_be_unchanged(&account)?;
-                self.state.must_not_be_blocked(&account)?;
-            }
-            let direct = account.and_then(|account| self.state.direct_with(&account));
-            let invite = account.and_then(|account| self.state.direct_invite_of(&account));
-            match (direct, invite, account) {
-                (Some(_), _, _) => {}
-                (None, Some(group), Some(account)) => self.accept_request(group, account)?,
-                _ => {
-                    self.begin_errand(Some(ticket), Goal::Say(words), vec![handle.clone()])?;
-                    return Ok(None);
-                }
+            let Some(account) = account else { return Ok(Way::New(handle.clone())) };
+            self.state.must_be_unchanged(&account)?;
+            self.state.must_not_be_blocked(&account)?;
+            if self.state.direct_with(&account).is_none() {
+                return Ok(match self.state.direct_invite_of(&account) {
+                    Some(group) => Way::Asked(group, account),
+                    None => Way::New(handle.clone()),
+                });
             }
         }
-        let group = self.resolve(&target)?;
+        let group = self.resolve(target)?;
         self.state.must_be_active(group)?;
         self.state.must_reach_peer(&group)?;
-        let mentions = self.mentions_in(group, words.text());
-        let row = self.enqueue_words(group, words, mentions)?;
-        self.sent_or_queued(ticket, group, row)
+        Ok(Way::Open(group))
+    }
+
+    /// Whether such a message with so many files could be said now. Nothing is said, and no request is accepted.
+    pub(super) fn check_send(
+        &mut self,
+        ticket: Ticket,
+        target: &Target,
+        words: &Words,
+        files: usize,
+    ) -> Result<Option<Reply>> {
+        self.state.identity()?;
+        check_expire(words.expire)?;
+        check_words(words.text(), files)?;
+        self.state.must_have_room(1)?;
+        match self.way_to(target)? {
+            Way::Open(_) | Way::Asked(..) => Ok(Some(Reply::Done)),
+            Way::New(handle) => {
+                self.begin_errand(Some(ticket), Goal::Reach, vec![handle])?;
+                Ok(None)
+            }
+        }
     }
 
     /// Answers for a message in the outbox: when the broker has it, or at once if that may take long.
@@ -91,7 +135,7 @@ impl Core {
     fn enqueue_words(&mut self, group: GroupId, words: Words, mentions: Vec<Mention>) -> Result<u64> {
         let Words { body, reply_to, thread, forwarded, attachments, expire } = words;
         if let Body::Text(text) = &body {
-            check_words(text, &attachments)?;
+            check_words(text, attachments.len())?;
         }
         // R-FORGET-10: members would see to it; so do agents that know no such setting of a group.
         let of_group = self.with_live(group, |_, live| Ok(live.data.settings.expire_seconds))?;
@@ -247,8 +291,8 @@ impl Core {
 }
 
 /// A message with files needs no words.
-fn check_words(text: &str, attachments: &[Attachment]) -> Result<()> {
-    if !attachments.is_empty() && text.is_empty() { Ok(()) } else { check_text_size(text) }
+fn check_words(text: &str, files: usize) -> Result<()> {
+    if files > 0 && text.is_empty() { Ok(()) } else { check_text_size(text) }
 }
 
 /// R-FORGET-02: there is an end to it.

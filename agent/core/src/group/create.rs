@@ -103,7 +103,12 @@ impl Core {
                 }
                 group
             }
-            Goal::ShowProfile | Goal::Block | Goal::Verify | Goal::Contact { .. } | Goal::Say(_) => {
+            Goal::ShowProfile
+            | Goal::Block
+            | Goal::Verify
+            | Goal::Contact { .. }
+            | Goal::Say(_)
+            | Goal::Reach => {
                 return Err(ErrorKind::Bug.because("a contact was looked up as if it were a member"));
             }
         };

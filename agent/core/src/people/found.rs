@@ -22,6 +22,7 @@ impl Core {
         match goal {
             Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.profile_view(&account)?)))),
             Goal::Block => self.block(account).map(Some),
+            Goal::Reach => Ok(Some(Reply::Done)),
             Goal::Verify => self.show_safety_number(&account).map(Some),
             Goal::Contact { text } => {
                 let group = self.open_direct(account, joiners)?;

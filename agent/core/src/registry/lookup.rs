@@ -47,6 +47,8 @@ pub(crate) enum Goal {
     Contact { text: Option<String> },
     /// Open a direct conversation and say something.
     Say(Words),
+    /// Learn whether something can be said to them.
+    Reach,
 }
 
 impl Core {
@@ -117,7 +119,7 @@ impl Core {
         let suite = match &goal {
             Goal::ShowProfile | Goal::Block | Goal::Verify => return self.finish_errand(id),
             Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
-            Goal::Create { .. } | Goal::Contact { .. } | Goal::Say(_) => SUITE.into(),
+            Goal::Create { .. } | Goal::Contact { .. } | Goal::Say(_) | Goal::Reach => SUITE.into(),
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
         };
         for account in &accounts {
@@ -126,6 +128,9 @@ impl Core {
             }
             self.state.must_not_be_blocked(account)?;
             self.state.must_be_unchanged(account)?;
+        }
+        if matches!(goal, Goal::Reach) {
+            return self.finish_errand(id);
         }
         // Somebody may have opened the conversation from the other side in the meantime.
         if let (Goal::Contact { .. } | Goal::Say(_), [account]) = (&goal, accounts.as_slice())

@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use cipher_api::command::{contact, file, group, message};
-use cipher_api::view::{ContactState, ContactView, MessageState};
+use cipher_api::view::{ContactState, ContactView, MessageState, MessageView};
 use cipher_api::{ErrorKind, Hint, Target};
 use cipher_broker::handle::Handle;
-use cipher_broker::id::FileId;
-use cipher_broker::limit;
 
 use crate::app::error::ProfileError;
 use crate::app::files::FileTransfer;
+use crate::app::outgoing::Named;
 use crate::app::profile::OpenProfile;
-use crate::app::upload::Outgoing;
 use crate::cli::command::group as verbs;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
@@ -20,7 +18,6 @@ use crate::cli::input::message_id;
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::cli::input::time_arg::Lifetime;
-use crate::profile::Profile;
 use crate::session::Need;
 
 /// Send a message to a person or a group
@@ -52,8 +49,8 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     pub thread: Option<String>,
     /// The message disappears that long after it was read, on all devices of who read it; for you, that long after it was sent.
-    /// Agents do that, so it is a wish; the broker keeps what is sealed until its own time is over
-    #[arg(long, value_name = "TIME", conflicts_with = "file")]
+    /// Agents do that, so it is a wish; the broker keeps what is sealed until its own time is over. Of files the keys go
+    #[arg(long, value_name = "TIME")]
     pub expire: Option<Lifetime>,
     /// Whether the text stood behind `--`.
     #[arg(skip)]
@@ -101,14 +98,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let message = if args.file.is_empty() {
         profile.ask(message::Send { target: args.target, text, reply_to, thread, expire }).await?
     } else {
-        let files = match bring(context, &profile, &args.target, &args.file, &args.file_name).await {
-            Ok(files) => files,
+        let says = file::Send { target: args.target, text, reply_to, thread, expire, files: Vec::new() };
+        match send_files(context, &profile, says, &args.file, args.file_name).await {
+            Ok(message) => message,
             Err(failure) => {
                 profile.close().await;
                 return Err(failure);
             }
-        };
-        profile.ask(file::Send { target: args.target, text, reply_to, thread, files }).await?
+        }
     };
     let queued = message.state == MessageState::Queued;
     let show = group::Show { target: Target::Group(message.group) };
@@ -139,72 +136,52 @@ fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Brings files to the broker, for a message that is to name them. Whatever can be known to be wrong is told before
-/// anything is sent.
-async fn bring(
+/// Sends files with a message that names them. Whatever can be known to be wrong is told before anything is read or sent.
+async fn send_files(
     context: &Context,
     profile: &OpenProfile<'_>,
-    to: &Target,
+    says: file::Send,
     paths: &[PathBuf],
-    piped: &str,
-) -> Result<Vec<FileId>> {
+    piped: String,
+) -> Result<MessageView> {
     // A person who was never written to has no conversation yet.
-    let to = match (to, profile.ask(group::Show { target: to.clone() }).await) {
+    let to = match (&says.target, profile.ask(group::Show { target: says.target.clone() }).await) {
         (_, Ok(group)) => group.id.to_string(),
         (Target::Account(handle), Err(_)) => handle.to_string(),
         (_, Err(error)) => return Err(error.into()),
     };
-    let open = |path: &PathBuf| Outgoing::open(path, &to);
-    let mut named: Vec<Option<Outgoing>> = Vec::with_capacity(paths.len());
+    let mut named = Vec::with_capacity(paths.len());
     for path in paths {
-        named.push(if is_standard_input(path) { None } else { Some(open(path)?) });
+        named.push(if is_standard_input(path) {
+            Named::piped(piped.clone())
+        } else {
+            Named::open(path, &to)?
+        });
     }
-    if paths.len() > limit::ATTACHMENTS {
-        return Err(ErrorKind::Limit
-            .because(format!(
-                "a message has at most {} files, and these are {}",
-                limit::ATTACHMENTS,
-                paths.len()
-            ))
-            .hint(Hint::text("nothing was sent; send several messages"))
-            .into());
-    }
+    let file::Send { target, text, reply_to, thread, expire, .. } = says.clone();
+    let check = file::Check { target, text, reply_to, thread, expire, files: named.len() };
+    profile.ask(check).await.map_err(|error| unsent(error, profile))?;
     let transfer = FileTransfer::begin(profile).await.map_err(|error| unsent(error, profile))?;
-    let brought = bring_all(context, profile, &transfer, named, piped).await;
+    let sent = read_and_send(context, profile, &transfer, named, says).await;
     transfer.end().await;
-    brought
+    sent
 }
 
-async fn bring_all(
+async fn read_and_send(
     context: &Context,
     profile: &OpenProfile<'_>,
     transfer: &FileTransfer,
-    named: Vec<Option<Outgoing>>,
-    piped: &str,
-) -> Result<Vec<FileId>> {
-    let mut outgoing = Vec::with_capacity(named.len());
+    named: Vec<Named>,
+    says: file::Send,
+) -> Result<MessageView> {
+    let mut files = Vec::with_capacity(named.len());
     for file in named {
-        outgoing.push(match file {
-            Some(file) => file,
-            None => piped_in(piped.to_owned(), profile.place()?, transfer.largest()).await?,
-        });
+        files.push(file.read(&profile.place()?, transfer.largest()).await?);
     }
-    transfer.fit(&outgoing)?;
-    let mut files = Vec::with_capacity(outgoing.len());
-    for file in outgoing {
-        let what = format!("sending {}", file.name());
-        let sent = transfer.upload(file, |done, total| context.ui.transfer(&what, done, total)).await;
-        context.ui.progress_end();
-        files.push(sent?);
-    }
-    Ok(files)
-}
-
-/// Others are served while it is read.
-async fn piped_in(name: String, place: Profile, most: u64) -> Result<Outgoing> {
-    let read = move || Outgoing::spool(std::io::stdin().lock(), &name, &place, most);
-    let read = tokio::task::spawn_blocking(read).await;
-    Ok(read.map_err(|error| ErrorKind::Bug.because_of("standard input is not read to its end", error))??)
+    let told = |name: &str, done, total| context.ui.transfer(&format!("sending {name}"), done, total);
+    let sent = transfer.send(files, says, told).await;
+    context.ui.progress_end();
+    Ok(sent?)
 }
 
 /// Files do not wait in the outbox as words do: a path may show something else later.

@@ -255,7 +255,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::SendLessOrAsk => "send less at once, or ask the operator for the broker's limits",
         Advice::SmallerSteps => "do it in smaller steps",
         Advice::SmallerStepsOrAsk => "do it in smaller steps, or ask the operator for the broker's limits",
-        Advice::SplitText => "split it, or send it as a file by other means",
+        Advice::SplitText => "split it, or send it as a file: --file PATH, or --file - for standard input",
         Advice::WaitOrTakeBack => "wait until it is sent, or delete it for all members, without --local",
         Advice::SayAnew => "send it as a new message",
         Advice::DeleteAndSayAnew => "delete it, and send it as a new message",

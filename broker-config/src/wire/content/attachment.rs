@@ -43,11 +43,16 @@ impl Attachment {
     /// Number of its chunks: one at least, so that an empty file has a chunk that proves it. `None` for what no sender
     /// can have made.
     pub fn chunks(&self) -> Option<u32> {
-        if self.chunk == 0 {
-            return None;
-        }
-        u32::try_from(self.size.div_ceil(u64::from(self.chunk)).max(1)).ok()
+        chunks(self.size, self.chunk)
     }
+}
+
+/// Number of chunks of a file of that size, with that content in each but the last, as [`Attachment::chunks`] counts them.
+pub fn chunks(size: u64, chunk: u32) -> Option<u32> {
+    if chunk == 0 {
+        return None;
+    }
+    u32::try_from(size.div_ceil(u64::from(chunk)).max(1)).ok()
 }
 
 /// Without its key.

@@ -14,7 +14,7 @@ mod payload;
 mod poll;
 mod receipt;
 
-pub use self::attachment::Attachment;
+pub use self::attachment::{Attachment, chunks};
 pub use self::body::{Body, kind};
 pub use self::mention::Mention;
 pub use self::missing::{Missing, MissingOf};

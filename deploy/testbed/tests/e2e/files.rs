@@ -10,7 +10,10 @@ use cipher_broker::stream;
 use cipher_broker::subject::FILES_STREAM;
 use serde_json::Value;
 use testbed::person::{Output, text};
-use testbed::{Person, Result, Site, ensure, raw, wait};
+use testbed::registry::Registry;
+use testbed::{Broker, Person, Result, Site, ensure, raw, wait};
+
+use crate::torture::number;
 
 const MIB: usize = 1024 * 1024;
 const CHUNK: usize = 256 * 1024;
@@ -130,13 +133,29 @@ fn killed_in_the_middle(site: &Site, person: &Person, arguments: &[&str], far: i
     running.process().kill()
 }
 
+/// How often each side is killed; a long run says more.
+const KILLS: u64 = 3;
+
+/// Numbers of chunks after which a command is killed, at random, in order. A long run has others each time.
+fn moments(seed: u64, most: u64) -> Vec<u64> {
+    let kills = usize::try_from(number("FILE_KILLS", KILLS)).unwrap_or(usize::MAX);
+    let mut state = seed ^ number("FILE_SEED", 0);
+    let mut chance = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        1 + (state >> 33) % (most - 1)
+    };
+    let mut moments: Vec<u64> = std::iter::repeat_with(&mut chance).take(kills).collect();
+    moments.sort_unstable();
+    moments
+}
+
 #[test]
 fn an_upload_that_was_killed_goes_on_and_stores_no_chunk_twice() -> Result {
     let site = Site::single()?;
     let (alice, bob) = two(&site)?;
     let large = file(&alice, "large.bin", 40 * MIB + 12_345, 2)?;
     let send = ["send", "team", "--file", shown(&large)];
-    for far in [10, 60, 120] {
+    for far in moments(2, 120) {
         killed_in_the_middle(&site, &alice, &send, || chunks(&site).is_ok_and(|chunks| chunks >= far))?;
     }
     ensure(bob.reads("team")?.is_empty(), || "it was said before all of it was there".into())?;
@@ -182,8 +201,8 @@ fn a_download_that_was_killed_goes_on_and_fetches_little_twice() -> Result {
     let download = ["download", id.as_str(), "--to", shown(&to)];
     let part = to.join(format!(".large.bin.{}.part", &id[..6]));
     let length = || fs::metadata(&part).map_or(0, |part| part.len());
-    for far in [3, 15, 30] {
-        let far = u64::try_from(far * MIB).unwrap_or(u64::MAX);
+    for far in moments(4, 120) {
+        let far = far * u64::try_from(CHUNK).unwrap_or(u64::MAX);
         killed_in_the_middle(&site, &bob, &download, || length() >= far)?;
         assert_eq!(
             inside(&to)?,
@@ -231,10 +250,13 @@ fn what_the_broker_lost_or_altered_is_told_and_never_gets_a_name() -> Result {
     alice.does(&["send", "team", "--file", shown(&large)])?;
     let id = last_file(&bob)?;
     let to = folder(&bob, "in")?;
-    let refused = |words: &str| -> Result<Output> {
+    // What came before is kept, hidden: an operator may bring the rest back.
+    let part = format!(".large.bin.{}.part", &id[..6]);
+    let refused = |words: &str, kept: usize| -> Result<Output> {
         let refused = bob.is_refused(6, "trust", &["download", &id, "--to", shown(&to)])?;
         ensure(refused.stderr.contains(words), || refused.to_string())?;
-        assert_eq!(inside(&to)?, [""; 0]);
+        assert_eq!(inside(&to)?, [part.as_str()]);
+        assert_eq!(fs::metadata(to.join(&part))?.len(), (kept * CHUNK) as u64);
         Ok(refused)
     };
     tampered(&site, |sequence, mut chunk| {
@@ -243,14 +265,29 @@ fn what_the_broker_lost_or_altered_is_told_and_never_gets_a_name() -> Result {
         }
         Some(chunk)
     })?;
-    refused("altered")?;
+    refused("altered", 6)?;
     tampered(&site, |sequence, mut chunk| {
         if sequence == 7 {
             chunk[99] ^= 1;
         }
         (sequence != 12).then_some(chunk)
     })?;
-    refused("lost a part").map(drop)
+    let before = sent_bytes(&site)?;
+    refused("lost a part", 11)?;
+    let fetched = sent_bytes(&site)? - before;
+    ensure(fetched < (13 * CHUNK) as u64, || format!("it was fetched from the beginning: {fetched} bytes"))
+}
+
+/// What people say needs room too: files get half of what a server has, however small it is.
+#[test]
+fn files_leave_half_of_a_small_store_to_messages() -> Result {
+    let broker = Broker::single_as(|_, text| text.replace("max_file_store: 20GB", "max_file_store: 100MB"))?;
+    let _registry = Registry::beside(&broker)?;
+    let room = block_on(async {
+        let context = jetstream::new(raw::registry(&broker).await?);
+        Ok(context.get_stream(FILES_STREAM).await?.cached_info().config.max_bytes)
+    })?;
+    ensure((25_000_000..=50_000_000).contains(&room), || format!("{room} bytes are for files"))
 }
 
 /// A member's program that says nothing wrong, and a site that is not ready.
@@ -268,6 +305,10 @@ fn what_cannot_be_sent_is_told_before_anything_is_sent() -> Result {
     refused(2, "usage", Path::new("/dev/zero"))?;
     refused(9, "not-found", &alice.home().join("none"))?;
     alice.is_refused(9, "not-found", &["send", "nobody-knows", "--file", shown(&one)])?;
+    alice.is_refused(9, "not-found", &["send", "@nobody", "--file", shown(&one)])?;
+    alice.is_refused(9, "not-found", &["send", "team", "--file", shown(&one), "--reply-to", "zzzzzz"])?;
+    alice.is_refused(9, "not-found", &["send", "team", "--file", shown(&one), "--thread", "zzzzzz"])?;
+    alice.is_refused(2, "usage", &["send", "@alice", "--file", shown(&one)])?;
     site.registry.shows(&["provision", "--file-limit", "1"])?.expecting(0)?;
     let told = refused(5, "limit", &two_mib)?;
     ensure(told.stderr.contains("2 MiB") && told.stderr.contains("at most 1 MiB"), || told.to_string())?;
@@ -279,6 +320,12 @@ fn what_cannot_be_sent_is_told_before_anything_is_sent() -> Result {
     assert_eq!(chunks(&site)?, 4);
     site.registry.shows(&["provision", "--file-room", "2"])?.expecting(0)?;
     refused(5, "limit", &two_mib)?;
+    // Each of them has room, and both have not.
+    let other = file(&alice, "other.bin", MIB / 2, 10)?;
+    let told =
+        alice.is_refused(5, "limit", &["send", "team", "--file", shown(&other), "--file", shown(&one)])?;
+    ensure(told.stderr.contains("no room for other.bin, one.bin"), || told.to_string())?;
+    assert_eq!(chunks(&site)?, 4, "nothing of them was sent");
     // A broker of before there were files.
     block_on(async {
         let context = jetstream::new(raw::registry(&site.broker).await?);
@@ -291,6 +338,40 @@ fn what_cannot_be_sent_is_told_before_anything_is_sent() -> Result {
     ensure(verified.stdout.contains(FILES_STREAM), || verified.to_string())?;
     site.registry.shows(&["provision"])?.expecting(0)?;
     alice.does(&["send", "team", "--file", shown(&one)])?;
+    Ok(())
+}
+
+/// Some files say that they have no bytes, and have some.
+#[test]
+fn what_the_system_makes_while_it_is_read_is_sent_whole() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = two(&site)?;
+    alice.does(&["send", "team", "--file", "/proc/version"])?;
+    let to = folder(&bob, "in")?;
+    bob.does(&["download", &last_file(&bob)?, "--to", shown(&to)])?;
+    same(Path::new("/proc/version"), &to.join("version"))
+}
+
+/// With the message the keys are forgotten.
+#[test]
+fn a_file_that_disappears_is_listed_and_fetched_no_more() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = two(&site)?;
+    let one = file(&alice, "one.bin", MIB, 11)?;
+    let sent = alice.does(&["send", "team", "--file", shown(&one), "--expire", "4s"])?.of_type("message")?;
+    assert_eq!(sent.pointer("/expire"), Some(&Value::from(4)));
+    let id = last_file(&bob)?;
+    let to = folder(&bob, "in")?;
+    bob.does(&["download", &id, "--to", shown(&to)])?;
+    same(&one, &to.join("one.bin"))?;
+    bob.reads("team")?;
+    for person in [&alice, &bob] {
+        wait::until("it has disappeared", || {
+            let listed = person.does(&["group", "files", "team"]).ok()?;
+            listed.lines.is_empty().then_some(())
+        })?;
+        person.is_refused(9, "not-found", &["download", &id, "--to", shown(&to)])?;
+    }
     Ok(())
 }
 

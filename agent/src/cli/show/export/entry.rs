@@ -5,7 +5,7 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::FileId;
 use cipher_broker::time::Timestamp;
 
-use crate::app::upload::in_words;
+use crate::app::outgoing::in_words;
 use crate::cli::show::length;
 use crate::cli::show::paint::at;
 use crate::cli::show::safe_text::{safe_block, safe_text};
