@@ -602,8 +602,8 @@ mod tests {
             retention_seconds: Some(0),
         };
         for (change, before, after) in [
-            (nothing.clone(), strict.clone(), strict.clone()),
-            (taken_away.clone(), strict.clone(), Settings::default()),
+            (nothing, strict.clone(), strict.clone()),
+            (taken_away, strict.clone(), Settings::default()),
             (
                 SettingsChange {
                     may_delete: Some(WhoMay::Admins),
