@@ -86,8 +86,9 @@ mod tests {
         chunk
     }
 
+    /// T06: a file that has more chunks than its size says has none that opens as its last one.
     #[test]
-    fn a_chunk_opens_as_what_it_was_sealed_as_and_as_nothing_else() {
+    fn t06_a_chunk_opens_as_what_it_was_sealed_as_and_as_nothing_else() {
         for (key, bound, position, last, opens) in [
             (1, b"file".as_slice(), 3, false, true),
             (2, b"file", 3, false, false),

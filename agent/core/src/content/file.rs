@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn r_file_02_files_that_no_sender_can_have_made_do_not_count() {
+    fn t06_r_file_02_files_that_no_sender_can_have_made_do_not_count() {
         let sound = [
             file(1),
             Attachment { size: 0, ..file(2) },

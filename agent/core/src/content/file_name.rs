@@ -161,7 +161,7 @@ mod tests {
 
     /// Whatever is said, the name is one part of a path, and made harmless again it stays the same.
     #[test]
-    fn r_file_01_whatever_is_said_the_name_is_one_part_of_a_path() {
+    fn t05_r_file_01_whatever_is_said_the_name_is_one_part_of_a_path() {
         let pieces = [
             "a",
             ".",
