@@ -172,7 +172,9 @@ impl Core {
         let own = row.account == self.state.own_id();
         match row.body() {
             RowBody::Text | RowBody::Poll | RowBody::Missing | RowBody::Unknown(_) => {
-                !own && !row.deleted && !self.is_over(group, row) && !self.state.hides(row)
+                !own && !row.deleted
+                    && !self.state.is_over(group, row, self.run.now)
+                    && !self.state.hides(row)
             }
             // R-CONTENT-01: a change that had no effect is nothing that happened.
             RowBody::Change(..) => !own && row.edited.is_some() && !self.state.hides(row),

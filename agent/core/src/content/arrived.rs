@@ -37,7 +37,7 @@ impl Core {
         }
         let mut row = MessageRow::from_sync(message, era);
         // R-FORGET-05: nothing comes back that is due.
-        if self.is_over(&group, &row) {
+        if self.state.is_over(&group, &row, self.run.now) {
             row.forget();
         }
         self.state.note_pin(group, &row);

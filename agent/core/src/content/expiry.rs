@@ -5,8 +5,6 @@ use std::time::Duration;
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 
-use crate::state::MessageRow;
-
 /// What is known of a message when it takes its place here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arrival {
@@ -35,12 +33,6 @@ pub(super) fn begins(seconds: u64, arrival: &Arrival) -> Timestamp {
         Arrival { at, .. } => at.plus(limit::RETENTION),
     };
     from.plus(Duration::from_secs(seconds))
-}
-
-/// R-FORGET-11: a message is kept for so long after the broker stored it, read or not. Of one that never got there, or of before that
-/// was noted, the time that its author names counts.
-pub(super) fn kept_until(row: &MessageRow, seconds: u32) -> Timestamp {
-    row.at.unwrap_or(row.sent_at).plus(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]

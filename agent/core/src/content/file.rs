@@ -206,7 +206,7 @@ impl Core {
 
     /// Whether a person sees the files of a message. R-FORGET-06: of what is over nobody does, whether it was forgotten already or not.
     fn has_files(&self, group: &GroupId, row: &MessageRow) -> bool {
-        !self.state.hides(row) && !self.is_over(group, row)
+        !self.state.hides(row) && !self.state.is_over(group, row, self.run.now)
     }
 
     /// What opens the files that an id names: of a message all, of a file that one.
@@ -267,7 +267,7 @@ impl Core {
 
     fn files_of(&self, meant: Meant) -> Result<Vec<Named>> {
         let Meant { group, id, row } = meant;
-        if row.as_ref().is_some_and(|(_, row)| self.is_over(&group, row)) {
+        if row.as_ref().is_some_and(|(_, row)| self.state.is_over(&group, row, self.run.now)) {
             return Err(ErrorKind::NotFound
                 .because("this message has disappeared, and with it the key of what was attached to it"));
         }

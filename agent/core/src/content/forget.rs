@@ -34,7 +34,7 @@ impl Core {
         row.expire = wanted.filter(|_| row.is_words()).map(expiry::bounded);
         let Some(seconds) = row.expire else {
             // R-FORGET-11: it came late.
-            if self.is_over(&group, row) {
+            if self.state.is_over(&group, row, self.run.now) {
                 row.forget();
             }
             return;
@@ -52,7 +52,7 @@ impl Core {
         for waiting in waiting.filter(|waiting| waiting.change == Change::Expire) {
             row.expires(Timestamp::from_millis(waiting.position));
         }
-        if self.is_over(&group, row) {
+        if self.state.is_over(&group, row, self.run.now) {
             row.forget();
         }
     }
@@ -183,26 +183,13 @@ impl Core {
         Ok(unread)
     }
 
-    /// R-FORGET-06: whether a message is shown no more: it is due by its own time, or by that for which its group keeps any.
-    pub(crate) fn is_over(&self, group: &GroupId, row: &MessageRow) -> bool {
-        let kept = self.state.groups.get(group).and_then(|row| row.retention_seconds);
-        row.is_due(self.run.now)
-            || kept.is_some_and(|kept| row.is_words() && expiry::kept_until(row, kept) <= self.run.now)
-    }
-
-    /// A group wants messages to be kept for another time.
-    pub(crate) fn retention_changed(&mut self) {
-        self.run.content.next_retention = None;
-    }
-
     /// R-FORGET-11: lets go of what its group keeps no longer, the oldest first, in bounded steps.
     pub(super) fn forget_old(&mut self) -> Result<()> {
         let now = self.run.now;
         if let Some(known) = self.run.content.next_retention {
             let kept = |group: &GroupId| self.state.groups.get(group).and_then(|row| row.retention_seconds);
             let written = self.history.written();
-            let noted =
-                written.filter_map(|(group, _, row)| Some(expiry::kept_until(row, kept(&group)?))).min();
+            let noted = written.filter_map(|(group, _, row)| Some(row.kept_until(kept(&group)?))).min();
             let next = known.into_iter().chain(noted).min();
             self.run.content.next_retention = Some(next);
             let Some(next) = next else { return Ok(()) };
@@ -241,7 +228,7 @@ impl Core {
                 break;
             }
             for (place, row) in rows {
-                let until = expiry::kept_until(&row, seconds);
+                let until = row.kept_until(seconds);
                 if until > now {
                     next = Some(until);
                     break 'pages;

@@ -22,7 +22,7 @@ impl Core {
         let meant = self.meant(message)?;
         let (_, row) = self.stands_or_waits(meant.group, &meant.id).ok_or_else(gone)?;
         // R-FORGET-06, R-CONTACT-02: what is due, or of a blocked account, is not shown, nor what it was before.
-        if self.is_over(&meant.group, &row) || self.state.hides(&row) {
+        if self.state.is_over(&meant.group, &row, self.run.now) || self.state.hides(&row) {
             return Ok(Reply::Edits(Vec::new()));
         }
         let edit = |text: String, at, current| EditView { message: meant.id, text, at, current };

@@ -10,6 +10,7 @@
 //! - `send::Core::queued_reply` - the reply to a `send` whose message waits
 //! - `run::Core::content_step` - what happens at each step
 //! - `run::Run` - what this room remembers while the process runs
+//! - `run::Run::retention_changed` - a group wants messages to be kept for another time
 //! - `send::Core::say` - says something in a conversation; `ticket` is answered when the broker has it
 //! - `send::Core::settle_message` - an own message has its place in the log
 //! - `show::Core::message_view` - a stored message as people see it

@@ -15,6 +15,13 @@ pub(crate) struct Run {
     pub(super) next_retention: Option<Option<Timestamp>>,
 }
 
+impl Run {
+    /// A group wants messages to be kept for another time.
+    pub(crate) const fn retention_changed(&mut self) {
+        self.next_retention = None;
+    }
+}
+
 impl Core {
     /// What happens at each step.
     pub(crate) fn content_step(&mut self, step: Step) -> Result<()> {

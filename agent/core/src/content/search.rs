@@ -138,7 +138,7 @@ impl Core {
         let is_in_time = asked.since.is_none_or(|since| row.at.unwrap_or(row.sent_at) >= since);
         let is_of = from.is_none_or(|account| account == row.account);
         let is_kind = asked.kind.as_deref().is_none_or(|kind| kind == row.kind());
-        let is_hidden = self.state.hides(row) || self.is_over(group, row);
+        let is_hidden = self.state.hides(row) || self.state.is_over(group, row, self.run.now);
         (is_in_time && is_of && is_kind && !is_hidden).then_some(text)
     }
 }

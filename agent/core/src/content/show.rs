@@ -85,7 +85,7 @@ impl Core {
             expired: false,
         };
         // R-FORGET-06: whether it was forgotten already or not.
-        if row.forgotten || self.is_over(&group, row) {
+        if row.forgotten || self.state.is_over(&group, row, self.run.now) {
             view.leave_nothing();
         }
         view
@@ -171,7 +171,7 @@ impl Core {
             return QuotedView { from: None, state: QuotedState::Missing, text: String::new() };
         };
         // R-FORGET-06: what was forgotten, or is to be by now, is repeated by nobody.
-        let gone = row.deleted || row.forgotten || self.is_over(&group, row);
+        let gone = row.deleted || row.forgotten || self.state.is_over(&group, row, self.run.now);
         QuotedView {
             from: Some(self.state.handle_of(&row.account)),
             state: if gone { QuotedState::Deleted } else { QuotedState::Here },

@@ -83,7 +83,7 @@ impl Core {
             row.retention_seconds = live.data.settings.retention_seconds;
         }
         if live.data.settings.retention_seconds != old_data.settings.retention_seconds {
-            self.retention_changed();
+            self.run.content.retention_changed();
         }
         if live.data.name != old_data.name {
             self.keep_names_apart(group, Taken::ByAny);

@@ -506,7 +506,7 @@ impl Core {
         let (epoch, place) = (row.epoch, row.cursor);
         self.state.groups.insert(group, row);
         // R-FORGET-11: what is left of an earlier stay may be too old for the group as it is now.
-        self.retention_changed();
+        self.run.content.retention_changed();
         self.state.granted(group);
         if let Some(seen_at) = restored_of {
             // What was said between the backup and now no member can give to this device.

@@ -183,7 +183,7 @@ impl Core {
             // R-BACKUP-01: what was sealed with the keys of this device is no business of another one.
             row.sealed = None;
             // R-FORGET-06: nor is what is due kept anywhere else.
-            if self.is_over(&group, &row) {
+            if self.state.is_over(&group, &row, self.run.now) {
                 row.forget();
             }
             BackupMessage { group, place, row }

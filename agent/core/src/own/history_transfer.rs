@@ -166,7 +166,7 @@ impl Core {
             let step = self.history.before(&group, before, STEP, |message| row.wants(message))?;
             let last = step.len() < STEP;
             for (place, message) in step {
-                if self.is_over(&group, &message) {
+                if self.state.is_over(&group, &message, self.run.now) {
                     row.before = Some(place);
                     continue;
                 }
@@ -198,7 +198,7 @@ impl Core {
             if let Some(message) = self
                 .history
                 .at(&group, place)?
-                .filter(|message| row.wants(message) && !self.is_over(&group, message))
+                .filter(|message| row.wants(message) && !self.state.is_over(&group, message, self.run.now))
             {
                 let message = message.into_sync(group, era, place);
                 bytes = bytes.saturating_add(codec::encode(&message).len());

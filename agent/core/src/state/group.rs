@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::state::position::{self, FIRST_ERA};
-use crate::state::{BackRow, DoubledRow, Fresh, IncidentRow, InviteRow, Lost, Mark, State, WordRow};
+use crate::state::{
+    BackRow, DoubledRow, Fresh, IncidentRow, InviteRow, Lost, Mark, MessageRow, State, WordRow,
+};
 
 /// A group we are or were in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -554,6 +556,12 @@ impl State {
     pub(crate) fn personal_group(&self) -> Option<GroupId> {
         let talks = |row: &GroupRow| row.personal && row.state == GroupState::Active && !row.asked_in_vain();
         self.groups.iter().find(|(_, row)| talks(row)).map(|(group, _)| *group)
+    }
+
+    /// R-FORGET-06: whether a message is shown no more: it is due by its own time, or by that for which its group keeps any.
+    pub(crate) fn is_over(&self, group: &GroupId, row: &MessageRow, now: Timestamp) -> bool {
+        let kept = self.groups.get(group).and_then(|row| row.retention_seconds);
+        row.is_due(now) || kept.is_some_and(|kept| row.is_words() && row.kept_until(kept) <= now)
     }
 
     /// The direct conversation with an account, if there is one we are in.

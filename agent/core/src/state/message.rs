@@ -327,6 +327,12 @@ impl MessageRow {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
+    /// R-FORGET-11: it is kept for so long after the broker stored it, read or not. Of one that never got there, or of before that was
+    /// noted, the time that its author names counts.
+    pub(crate) fn kept_until(&self, seconds: u32) -> Timestamp {
+        self.at.unwrap_or(self.sent_at).plus(Duration::from_secs(seconds.into()))
+    }
+
     /// R-FORGET-05: what a backup of that time brings back counts as read then, for it may have been since.
     pub(crate) fn restored(mut self, made_at: Timestamp, now: Timestamp) -> Self {
         if let Some(seconds) = self.expire {
