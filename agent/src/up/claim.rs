@@ -16,6 +16,8 @@ use crate::up::file::unwritable;
 /// How long a left-over child may take to end, in steps of [`STEP`].
 const PATIENCE: u32 = 100;
 const STEP: Duration = Duration::from_millis(50);
+/// Steps in which a home that is taken is tried again.
+const TRIES: u32 = 3;
 
 /// The right to run servers in a home. The system takes it back when this process ends, however it ends.
 #[derive(Debug)]
@@ -43,7 +45,17 @@ impl HomeLock {
             .mode(0o600)
             .open(&path)
             .map_err(|error| unwritable(&path, error))?;
-        let free = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let locks = || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let mut free = locks();
+        // A child that an `up` started this very moment shares its lock until the system has closed what the child does not
+        // inherit, which is after the start is told as done.
+        for _ in 0..TRIES {
+            if free {
+                break;
+            }
+            tokio::time::sleep(STEP).await;
+            free = locks();
+        }
         let mut text = String::new();
         // Unreadable is as good as empty: nothing of it is trusted below.
         let _ = file.read_to_string(&mut text);
