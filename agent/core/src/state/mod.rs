@@ -33,6 +33,7 @@ mod receipt;
 pub(crate) mod roster;
 mod rows;
 mod sealed;
+mod setting;
 pub(crate) mod signer;
 mod skip;
 pub(crate) mod suite;
@@ -56,9 +57,7 @@ pub(crate) use self::bot::{BotRow, DueRow};
 pub(crate) use self::change::{ChangesRow, Powers, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;
 pub(crate) use self::failure::Failure;
-pub(crate) use self::group::{
-    GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, SettingsChange, Slot, Wish,
-};
+pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
 pub(crate) use self::head::{HeadRow, head_of};
 pub(crate) use self::invite::{InviteFacts, InviteRow, Reception};
 pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, RequestState};
@@ -78,6 +77,7 @@ pub(crate) use self::reaction::{Reaction, Reactions};
 pub(crate) use self::receipt::{Reached, ReceiptsRow, Stretch};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
+pub(crate) use self::setting::SettingsChange;
 pub(crate) use self::skip::Skip;
 pub(crate) use self::told::{Taken, ToldRow, muted_view};
 pub(crate) use self::transfer::TransferRow;
