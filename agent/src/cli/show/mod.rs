@@ -11,6 +11,7 @@
 
 pub mod export;
 pub mod file;
+pub mod group;
 pub mod hint;
 pub mod hit;
 pub mod human;
