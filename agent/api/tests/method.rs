@@ -351,7 +351,15 @@ fn every_method_has_its_golden_json() {
         files: 1,
     };
     methods.add(&[check(Some("aeaqca".into()), Some(3600)), check(None, None)], DONE);
-    methods.add(&[file::Begin { origin, name: "notes.txt".into(), size: 300_000 }], &[sample::upload()]);
+    methods.add(
+        &[false, true].map(|repeatable| file::Begin {
+            origin: origin.clone(),
+            name: "notes.txt".into(),
+            size: 300_000,
+            repeatable,
+        }),
+        &[sample::upload()],
+    );
     methods.add(&[file::Progress { id, done: 1 }], DONE);
     methods.add(&[file::Finish { id, hash: vec![7; 32], mime: "text/plain".into() }], DONE);
     methods.add(&[file::Drop { id }], DONE);
@@ -390,10 +398,12 @@ fn every_method_has_its_golden_json() {
         poll: None,
         close: None,
         thread: None,
+        files: Vec::new(),
         salt: [9; 16],
         hops: 2,
         at: sample::at(0),
     };
+    let attaches = bot::Say { text: String::new(), files: vec![sample::file()], ..say.clone() };
     let handled = |say, memory| bot::Handled {
         bot: "echo".into(),
         group: sample::group(1),
@@ -410,7 +420,10 @@ fn every_method_has_its_golden_json() {
     let closes =
         bot::Say { close: Some(sample::message(1)), thread: Some(sample::message(2)), ..say.clone() };
     methods.add(
-        &[handled(vec![say, reacts, asks, edits, closes], Some(vec![1, 2])), handled(Vec::new(), None)],
+        &[
+            handled(vec![say, reacts, asks, edits, closes, attaches], Some(vec![1, 2])),
+            handled(Vec::new(), None),
+        ],
         DONE,
     );
 

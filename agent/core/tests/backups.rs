@@ -468,6 +468,7 @@ fn serve(world: &mut World, process: &str, most: usize) -> usize {
     for event in texts {
         let words = event.message.event().is_none();
         let say = bot::Say {
+            files: Vec::new(),
             salt: [7; 16],
             text: format!("echo: {}", event.message.text),
             reply_to: None,

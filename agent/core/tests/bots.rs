@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use cipher_api::command::message::MessageRef;
-use cipher_api::command::{bot, group, message};
+use cipher_api::command::{bot, file, group, message};
 use cipher_api::reply::Done;
-use cipher_api::view::{Body, BotChange, BotEventView, BotMemberView, GroupState};
-use cipher_api::{Error, Target};
+use cipher_api::view::{Body, BotChange, BotEventView, BotMemberView, GroupState, UploadView};
+use cipher_api::{Error, ErrorKind, Target};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::digest;
@@ -44,6 +44,7 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> bot::Handle
         poll: None,
         close: None,
         thread: None,
+        files: Vec::new(),
         salt: full[..16].try_into().unwrap(),
         hops: event.message.hops + 1,
         at: event.message.at.unwrap_or_default(),
@@ -56,6 +57,15 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> bot::Handle
         say: said.then_some(say).into_iter().collect(),
         memory: memory.map(<[u8]>::to_vec),
     }
+}
+
+/// What a bot says to an event, with files.
+fn attaching(event: &BotEventView, files: &[&UploadView]) -> bot::Handled {
+    let mut handled = answer("echo", event, None);
+    for say in &mut handled.say {
+        say.files = files.iter().map(|upload| upload.id).collect();
+    }
+    handled
 }
 
 /// Handles whatever waits, in order. An error ends it: the bot's host starts again.
@@ -426,9 +436,78 @@ fn words_that_were_taken_back_are_no_event_and_other_words_count() {
     let (before, forged) = (events(&mut world, "echo").len(), deleted.message.id);
     let error = world.person("alice").cannot(
         message::Delete { message: MessageRef { id: forged.to_string(), within: None }, local: false },
-        cipher_api::ErrorKind::Refused,
+        ErrorKind::Refused,
     );
     assert!(error.message.contains("@bob"), "{}", error.message);
     assert_eq!(events(&mut world, "echo").len(), before);
     oracle::judge(&mut world);
+}
+
+/// The files of an answer: known by what they hold, so that the answer has one id however often it is made, and by whichever
+/// device of the bot.
+#[test]
+fn an_answer_names_files_and_made_again_it_is_the_same_answer() {
+    let mut world = World::of(21, Flavour::R1, &["alice", "bob"]);
+    world.register_bot("echo", "alice");
+    let group = world.admins("ops", &["alice", "bob", "echo"]);
+    serve(&mut world, "echo").unwrap();
+    world.person("bob").says(group, "chart please");
+    world.settle();
+    let event = events(&mut world, "echo").into_iter().find(|event| event.message.is_text()).unwrap();
+    let begin = |origin: &str| file::Begin {
+        origin: origin.into(),
+        name: "chart.csv".into(),
+        size: 7,
+        repeatable: true,
+    };
+    let upload = world.person("echo").does(begin("answer 1, content 7"));
+    let early = world.person("echo").asks(attaching(&event, &[&upload])).unwrap_err();
+    assert_eq!(early.kind, ErrorKind::Misuse, "the broker does not have it yet: {early}");
+    world.person("echo").does(file::Drop { id: upload.id });
+    // As another host would.
+    world.pass(Duration::from_secs(3));
+    let again = world.person("echo").does(begin("answer 1, content 7"));
+    assert_eq!(
+        (again.id, &again.key),
+        (upload.id, &upload.key),
+        "they follow from what it holds and the account"
+    );
+    let other = world.person("echo").does(begin("answer 1, content 8"));
+    assert!(other.id != upload.id && other.key != upload.key);
+    let bobs = world.person("bob").does(begin("answer 1, content 7"));
+    assert!(bobs.id != upload.id && bobs.key != upload.key, "the secret of the account counts");
+    world.person("echo").does(file::Finish { id: again.id, hash: vec![7; 32], mime: "text/csv".into() });
+    world.person("echo").does(attaching(&event, &[&again]));
+    world.person("echo").does(attaching(&event, &[&again]));
+    world.settle();
+    let said: Vec<_> =
+        world.person("bob").messages(group).into_iter().filter(|said| !said.attachments.is_empty()).collect();
+    let [said] = said.as_slice() else { panic!("{said:?}") };
+    let [shown] = said.attachments.as_slice() else { panic!("{said:?}") };
+    let stored = event.message.at.unwrap();
+    let expires = stored.plus(cipher_broker::limit::RETENTION);
+    assert_eq!((shown.name.as_str(), shown.size, shown.expires), ("chart.csv", 7, Some(expires)));
+    let gone = world.person("echo").asks(file::Progress { id: again.id, done: 1 }).unwrap_err();
+    assert_eq!(gone.kind, ErrorKind::NotFound, "it is the message's now");
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn r_whisper_03_members_see_that_a_bot_is_at_work() {
+    let mut world = World::begun(22, Flavour::R1, 0);
+    world.receipts = true;
+    for name in ["alice", "bob"] {
+        world.register(name);
+    }
+    world.register_bot("echo", "alice");
+    let (group, alone) =
+        (world.admins("ops", &["alice", "bob", "echo"]), world.admins("hers", &["alice", "echo"]));
+    crate::presence::live(&mut world, 1);
+    for (group, person) in [(group, "bob"), (alone, "alice")] {
+        world.pass(Duration::from_secs(1));
+        crate::presence::writes(&mut world, person);
+        world.person("echo").does(message::Typing { target: Target::Group(group) });
+        while world.step() {}
+        assert_eq!(crate::presence::writes(&mut world, person), [("echo".into(), true)]);
+    }
 }

@@ -16,7 +16,7 @@ use crate::support::oracle;
 use crate::support::world::World;
 
 fn begin(origin: &str, size: u64) -> file::Begin {
-    file::Begin { origin: origin.into(), name: "../notes.txt".into(), size }
+    file::Begin { origin: origin.into(), name: "../notes.txt".into(), size, repeatable: false }
 }
 
 fn finish(upload: &UploadView) -> file::Finish {

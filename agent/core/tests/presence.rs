@@ -30,7 +30,7 @@ fn seen(world: &mut World, by: &str, of: &str) -> Presence {
 }
 
 /// Time passes for everybody, with whatever is due.
-fn live(world: &mut World, minutes: u32) {
+pub(crate) fn live(world: &mut World, minutes: u32) {
     for _ in 0..minutes * 4 {
         world.pass(MINUTE / 4);
         world.settle();
@@ -245,7 +245,7 @@ fn a_one_shot_process_does_not_whisper() {
 }
 
 /// Who was told to be writing, or not any more.
-fn writes(world: &mut World, name: &str) -> Vec<(String, bool)> {
+pub(crate) fn writes(world: &mut World, name: &str) -> Vec<(String, bool)> {
     let index = world.index(name);
     let mut told = Vec::new();
     world.people[index].events.retain(|event| match event {

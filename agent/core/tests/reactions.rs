@@ -193,6 +193,7 @@ fn bots_are_told_of_reactions_and_react() {
                 poll: None,
                 close: None,
                 thread: None,
+                files: Vec::new(),
                 salt: [u8::try_from(n).unwrap(); 16],
                 hops: 1,
                 at: event.message.at.unwrap_or_default(),

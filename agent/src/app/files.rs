@@ -3,9 +3,10 @@
 
 use std::path::PathBuf;
 
-use cipher_api::Error;
 use cipher_api::command::file;
 use cipher_api::view::{MessageView, OpenFileView};
+use cipher_api::{Error, ErrorKind};
+use cipher_broker::id::FileId;
 
 use crate::app::download::{self, Destination};
 use crate::app::error::Result;
@@ -42,6 +43,16 @@ impl FileTransfer {
         }
     }
 
+    /// Over the connection of a session that this process runs. Fails as [`FileTransfer::begin`] does.
+    pub(crate) async fn over(session: &Session) -> Result<Self, Error> {
+        let network = session.network();
+        let line = network.map(FileLine::over).ok_or_else(|| {
+            ErrorKind::Bug.because("files are brought by the process that has the profile open")
+        })?;
+        let terms = Self::agreed(&line).await?;
+        Ok(Self { session: session.clone(), line, terms })
+    }
+
     async fn agreed(line: &FileLine) -> Result<Terms, Error> {
         line.up(patience::INSISTENT).await?;
         broker::terms(&line.network).await
@@ -67,6 +78,12 @@ impl FileTransfer {
             brought.are_not_said(session).await;
         }
         said
+    }
+
+    /// Brings files to the broker, or the rest of them: a message of this session may name them then.
+    pub(crate) async fn bring(&self, files: Vec<Outgoing>) -> Result<Vec<FileId>, Error> {
+        let (session, network) = (&self.session, &self.line.network);
+        Ok(upload::upload(session, network, &self.terms, files, |_, _, _| {}).await?.ids)
     }
 
     /// Fetches a file, or the rest of it. Gives the path where it lies then.

@@ -8,7 +8,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_seal::{Chunks, Key};
+use data_encoding::HEXLOWER;
 use rand_core::OsRng;
+use sha2::{Digest as _, Sha256};
 
 use crate::profile::Profile;
 
@@ -49,6 +51,8 @@ pub struct Outgoing {
     pub(super) size: u64,
     /// Another command finds the same bytes again, and can go on with them.
     pub(super) again: bool,
+    /// Every device of the account names it alike: its origin says what it holds.
+    pub(super) repeatable: bool,
 }
 
 /// Where the bytes are.
@@ -62,6 +66,16 @@ pub(super) enum Source {
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if matches!(self, Self::Named(..)) { "Named" } else { "Spooled" })
+    }
+}
+
+impl Source {
+    /// Goes back to the first byte.
+    fn rewind(&mut self) -> io::Result<()> {
+        match self {
+            Self::Named(file, _) => file.rewind(),
+            Self::Spooled(spool) => spool.rewind(),
+        }
     }
 }
 
@@ -119,6 +133,11 @@ impl Named {
         Self::Stream { name, from: Box::new(io::stdin()) }
     }
 
+    /// What is in memory, under a name.
+    pub(crate) fn held(name: String, bytes: Vec<u8>) -> Self {
+        Self::Stream { name, from: Box::new(io::Cursor::new(bytes)) }
+    }
+
     /// Opens a file that is to be sent to somebody.
     pub fn open(path: &Path, to: &str) -> Result<Self, Error> {
         let shown = path.display();
@@ -167,7 +186,7 @@ impl Named {
         let nonce = if again { String::new() } else { crate::net::token::unguessable() };
         let origin = format!("{to}\n{}\n{stamp:?}\n{nonce}", place.display());
         let source = Source::Named(file, stamp);
-        Ok(Self::File(Outgoing { name, origin, size: stamp.size, source, again }))
+        Ok(Self::File(Outgoing { name, origin, size: stamp.size, source, again, repeatable: false }))
     }
 
     /// What is to be sent. A stream is read to its end first, at most so many bytes of it, while others are served.
@@ -213,10 +232,45 @@ impl Outgoing {
             }
             spool.keep(chunk).map_err(unwritten)?;
         }
-        spool.file.rewind().map_err(unwritten)?;
-        spool.position = 0;
+        spool.rewind().map_err(unwritten)?;
         let origin = format!("read once\n{}", crate::net::token::unguessable());
-        Ok(Self { name: name.to_owned(), origin, size, source: Source::Spooled(spool), again: false })
+        Ok(Self {
+            name: name.to_owned(),
+            origin,
+            size,
+            source: Source::Spooled(spool),
+            again: false,
+            repeatable: false,
+        })
+    }
+
+    /// The same file under another name.
+    pub(crate) fn called(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Known by its name and what it holds, for one purpose: every device of the account that brings that for it brings
+    /// one file.
+    pub(crate) async fn repeatable(mut self, purpose: &str) -> Result<Self, Error> {
+        let failed =
+            |error: io::Error| ErrorKind::Misuse.because_of("the file cannot be read to its end", error);
+        let (source, hash) = tokio::task::spawn_blocking(move || {
+            let mut hasher = Sha256::new();
+            let mut some = vec![0; SPOOLED];
+            loop {
+                match self.source.read(&mut some)? {
+                    0 => break,
+                    read => hasher.update(some.get(..read).unwrap_or_default()),
+                }
+            }
+            self.source.rewind()?;
+            Ok((self.source, HEXLOWER.encode(&hasher.finalize())))
+        })
+        .await
+        .map_err(|error| ErrorKind::Bug.because_of("a file is not read to its end", error))?
+        .map_err(failed)?;
+        let origin = format!("{purpose}\n{}\n{hash}", self.name);
+        Ok(Self { origin, source, again: true, repeatable: true, ..self })
     }
 
     /// Bytes of it.
@@ -249,6 +303,14 @@ impl Spool {
     fn new(folder: &Path) -> io::Result<Self> {
         let chunks = Chunks::new(&Key::random(&mut OsRng), b"cipher-spool", &mut OsRng);
         Ok(Self { file: unnamed(folder)?, chunks, position: 0, opened: Vec::new(), at: 0 })
+    }
+
+    /// Goes back to the first byte.
+    fn rewind(&mut self) -> io::Result<()> {
+        self.position = 0;
+        self.opened.clear();
+        self.at = 0;
+        self.file.rewind()
     }
 
     fn keep(&mut self, mut chunk: Vec<u8>) -> io::Result<()> {

@@ -91,7 +91,8 @@ async fn bring(
     let mut begun: Vec<(Outgoing, UploadView)> = Vec::with_capacity(files.len());
     for file in files {
         let (origin, name, size) = (file.origin.clone(), file.name().to_owned(), file.size);
-        let view = session.ask(file::Begin { origin, name, size }).await?;
+        let begin = file::Begin { origin, name, size, repeatable: file.repeatable };
+        let view = session.ask(begin).await?;
         // Named twice, it is one file.
         if brought.ids.contains(&view.id) {
             continue;

@@ -1,5 +1,6 @@
 //! Between the bot host ([`cipher_bot_host`]) and the core of the bot's profile.
 
+mod files;
 mod profile;
 mod translate;
 

@@ -2,22 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::command::{account, bot};
-use cipher_api::{Error, ErrorKind, Hint};
+use cipher_api::command::{account, bot, message};
+use cipher_api::{Error, ErrorKind, Hint, Target};
 use cipher_bot::event::{Conversation, Me};
 use cipher_bot_host::{BotProfile, Handled, HostError, Notice, ProfileError, Source, Waiting, Wakeups};
 use cipher_broker::id::GroupId;
 
-use crate::host::translate;
+use crate::host::{files, translate};
+use crate::profile::Profile;
 use crate::runtime::listener::Events;
 use crate::runtime::timer;
 use crate::session::Session;
 
-/// Hosts a bot until the session ends or the bot is found to be broken. Dropping the future is safe at any time.
-pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), Error> {
+/// Hosts a bot until the session ends or the bot is found to be broken. What it attaches lies in the folder of its profile
+/// until it was sent. Dropping the future is safe at any time.
+pub async fn run(session: &Session, place: Profile, name: &str, source: Source) -> Result<(), Error> {
     let account = session.ask(account::Show {}).await?;
     let me = Me { handle: account.handle, account: account.account_id };
-    let profile = SessionProfile { session: session.clone(), bot: name.into(), me };
+    let profile = SessionProfile { session: session.clone(), place, bot: name.into(), me };
     cipher_bot_host::run(profile, source).await.map_err(|error| worded(name, error))
 }
 
@@ -39,6 +41,8 @@ fn worded(name: &str, error: HostError<Failed>) -> Error {
 #[derive(Clone)]
 struct SessionProfile {
     session: Session,
+    /// Where files lie until they were sent.
+    place: Profile,
     /// Name of the bot: its places and its memory are its own.
     bot: String,
     me: Me,
@@ -89,12 +93,20 @@ impl BotProfile for SessionProfile {
     }
 
     async fn handled(&self, handled: Handled) -> Result<(), Failed> {
-        match translate::handled(&self.bot, handled) {
+        let mut files = Vec::with_capacity(handled.say.len());
+        for answer in &handled.say {
+            files.push(files::bring(&self.session, &self.place, answer).await.map_err(Failed)?);
+        }
+        match translate::handled(&self.bot, handled, files) {
             Some(command) => self.save(command).await,
             None => {
                 Err(Failed(ErrorKind::Bug.because("a bot handled an event that its profile did not give it")))
             }
         }
+    }
+
+    fn types(&self, conversation: &GroupId) {
+        self.session.mention(message::Typing { target: Target::Group(*conversation) });
     }
 
     fn wakeups(&self) -> Events {

@@ -4,6 +4,7 @@ use cipher_api::command::bot;
 use cipher_api::view::{
     AttachmentView, Body, BotChange, BotChangeView, BotEventView, BotMemberView, GroupEvent, MessageView,
 };
+use cipher_bot::action::Answer;
 use cipher_bot::event::{
     Attachment, Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction,
     Sender, Vote,
@@ -11,7 +12,7 @@ use cipher_bot::event::{
 use cipher_bot_host::Handled;
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::AccountId;
+use cipher_broker::id::{AccountId, FileId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
 
@@ -118,11 +119,12 @@ fn handle(known: &str, account: &AccountId) -> Option<Handle> {
     known.parse().or_else(|_| account.to_string().chars().take(32).collect::<String>().parse()).ok()
 }
 
-/// What saves an outcome; `None` if the event is not one of the log.
-pub(super) fn handled(bot: &str, handled: Handled) -> Option<bot::Handled> {
+/// What saves an outcome whose answers name these files; `None` if the event is not one of the log.
+pub(super) fn handled(bot: &str, handled: Handled, files: Vec<Vec<FileId>>) -> Option<bot::Handled> {
     let LogId { conversation: group, position, place } = *handled.event.log()?;
     let Handled { say, memory, .. } = handled;
-    let say = say.into_iter().map(Into::into).collect();
+    let named = |(answer, files): (Answer, _)| bot::Say { files, ..answer.say.into() };
+    let say = say.into_iter().zip(files).map(named).collect();
     Some(bot::Handled { bot: bot.into(), group, position, place, say, memory })
 }
 
@@ -280,8 +282,11 @@ mod tests {
         let (view, id) =
             (view(Body::Text, None), event(&view(Body::Text, None), &me(), Timestamp::default()));
         let memory = Some(b"m".to_vec());
-        let saved =
-            handled("echo", Handled { event: id.unwrap().id, say: Vec::new(), memory: memory.clone() });
+        let saved = handled(
+            "echo",
+            Handled { event: id.unwrap().id, say: Vec::new(), memory: memory.clone() },
+            Vec::new(),
+        );
         let group = view.message.group;
         let expected = |memory| bot::Handled {
             bot: "echo".into(),

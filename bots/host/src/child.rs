@@ -7,6 +7,7 @@ use std::time::Duration;
 use cipher_bot::bot::{Outcome, Rules};
 use cipher_bot::event::Event;
 use cipher_bot::stdio::{self, Asked, LINE_BYTES};
+use cipher_bot::typing::Typing;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
@@ -48,14 +49,19 @@ impl Child {
     }
 
     /// Asks about an event. One question at a time: a pipe has one order.
-    pub(crate) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, NotHandled> {
+    pub(crate) async fn handle(
+        &self,
+        event: &Event,
+        memory: &[u8],
+        typing: &Typing,
+    ) -> Result<Outcome, NotHandled> {
         let rules = Rules::default();
         let question = match stdio::question(event, memory, rules).map_err(NotHandled::Failed)? {
             Asked::Line(line) => line,
             Asked::Nothing(outcome) => return Ok(outcome),
         };
         let mut state = self.state.lock().await;
-        let answer = state.ask(&self.program, &question).await?;
+        let answer = state.ask(&self.program, &question, (event, typing)).await?;
         drop(state);
         stdio::outcome(event, memory, rules, &answer).map_err(NotHandled::Failed)
     }
@@ -73,7 +79,12 @@ impl Child {
 }
 
 impl State {
-    async fn ask(&mut self, program: &PathBuf, question: &[u8]) -> Result<Vec<u8>, NotHandled> {
+    async fn ask(
+        &mut self,
+        program: &PathBuf,
+        question: &[u8],
+        (event, typing): (&Event, &Typing),
+    ) -> Result<Vec<u8>, NotHandled> {
         // Taken out: a process that breaks, or whose answer nobody waits for any more, is never asked again.
         let mut running = match self.running.take() {
             Some(running) => running,
@@ -83,8 +94,15 @@ impl State {
                 Running::start(program).await?
             }
         };
-        let answer =
-            tokio::time::timeout(TIME_LIMIT, running.ask(question)).await.map_err(|_| NotHandled::Slow)??;
+        let asked = async {
+            let mut line = running.ask(question).await?;
+            while stdio::is_typing(event, &line) {
+                typing.tell();
+                line = running.line().await?;
+            }
+            Ok(line)
+        };
+        let answer = tokio::time::timeout(TIME_LIMIT, asked).await.map_err(|_| NotHandled::Slow)??;
         self.pause = SHORTEST_PAUSE;
         self.running = Some(running);
         Ok(answer)
@@ -117,6 +135,12 @@ impl Running {
         let broken = |error: std::io::Error| NotHandled::Broken(format!("broke its pipe: {error}"));
         self.questions.write_all(question).await.map_err(broken)?;
         self.questions.flush().await.map_err(broken)?;
+        self.line().await
+    }
+
+    /// The next line that it says.
+    async fn line(&mut self) -> Result<Vec<u8>, NotHandled> {
+        let broken = |error: std::io::Error| NotHandled::Broken(format!("broke its pipe: {error}"));
         let mut line = Vec::new();
         let bound = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
         (&mut self.answers).take(bound).read_until(b'\n', &mut line).await.map_err(broken)?;
@@ -158,10 +182,13 @@ mod tests {
             r#"read line; echo '{{"type":"outcome","id":{id},"actions":[{{"type":"say","text":"yo"}}],"memory":1}}'"#
         );
         let child = Child::start(script(&folder, &format!("{DESCRIPTION}\n{answer}\n"))).await.unwrap();
-        let first = child.handle(&event, b"").await.unwrap();
+        let first = child.handle(&event, b"", &Typing::default()).await.unwrap();
         assert_eq!(first.actions.len(), 1);
-        assert!(matches!(child.handle(&event, &first.memory).await, Err(NotHandled::Broken(_))));
-        assert_eq!(child.handle(&event, &first.memory).await.unwrap().actions.len(), 1);
+        assert!(matches!(
+            child.handle(&event, &first.memory, &Typing::default()).await,
+            Err(NotHandled::Broken(_))
+        ));
+        assert_eq!(child.handle(&event, &first.memory, &Typing::default()).await.unwrap().actions.len(), 1);
         child.end().await;
     }
 

@@ -8,6 +8,7 @@ use cipher_bot::action::Action;
 use cipher_bot::bot::Outcome;
 use cipher_bot::event::{Event, EventId, LogId};
 use cipher_bot::memory::Failure;
+use cipher_bot::typing::Typing;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
@@ -36,15 +37,23 @@ struct State {
     looks: usize,
     /// How often saving fails from now on.
     fails: usize,
+    /// Answers can never be sent.
+    refuses: bool,
+    /// In which conversations members were told that the bot is at work.
+    typed: Vec<GroupId>,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the profile is away")]
-struct Away;
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum Away {
+    #[error("the profile is away")]
+    Now,
+    #[error("there is no such file")]
+    ForEver,
+}
 
 impl ProfileError for Away {
     fn may_pass(&self) -> bool {
-        true
+        *self == Self::Now
     }
 
     fn class(&self) -> &'static str {
@@ -83,7 +92,10 @@ impl BotProfile for Imagined {
         let mut state = self.state.lock().unwrap();
         if state.fails > 0 {
             state.fails -= 1;
-            return Err(Away);
+            return Err(Away::Now);
+        }
+        if state.refuses && !handled.say.is_empty() {
+            return Err(Away::ForEver);
         }
         let LogId { conversation, position, .. } = *handled.event.log().unwrap();
         let waiting = state.waiting.get_mut(&conversation).unwrap();
@@ -100,6 +112,10 @@ impl BotProfile for Imagined {
         state.handled.push((conversation, position, Instant::now(), handled.say.len()));
         self.handled.send_replace(state.handled.len());
         Ok(())
+    }
+
+    fn types(&self, conversation: &GroupId) {
+        self.state.lock().unwrap().typed.push(*conversation);
     }
 
     fn wakeups(&self) -> broadcast::Receiver<()> {
@@ -163,7 +179,8 @@ struct Slow {
 }
 
 impl Run for Slow {
-    async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, NotHandled> {
+    async fn handle(&self, event: &Event, memory: &[u8], typing: &Typing) -> Result<Outcome, NotHandled> {
+        typing.tell();
         let conversation = event.conversation.id;
         let now = {
             let mut running = self.running.lock().unwrap();
@@ -261,4 +278,32 @@ async fn a_bot_that_fails_at_everything_is_found_to_be_broken_and_loses_no_more_
     assert_eq!((state.handled.len(), state.waiting[&group(1)].len()), (10, 20));
     assert!(state.handled.iter().all(|(.., answers)| *answers == 0));
     assert_eq!(state.told.len(), 10, "each is told");
+}
+
+/// An answer that can never be sent is not tried for ever: its event is passed over, the owner is told why, and others
+/// go on.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_can_never_be_sent_costs_its_event_and_no_more() {
+    let (profile, runner) = (Imagined::new(), Slow::default());
+    profile.state.lock().unwrap().refuses = true;
+    profile.brings(1, 2);
+    let _hosting = host(&profile, &runner);
+    profile.has_handled(2).await;
+    let state = profile.state.lock().unwrap();
+    assert!(state.handled.iter().all(|(.., answers)| *answers == 0));
+    let why = NotHandled::Refused("there is no such file".into());
+    assert!(matches!(&state.told[0], Notice::GaveUp { why: told, .. } if *told == why), "{:?}", state.told);
+    assert!(state.memories.is_empty(), "nothing of it is remembered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_told_that_a_bot_is_at_work_where_it_is() {
+    let (profile, runner) = (Imagined::new(), Slow::default());
+    profile.brings(1, 1);
+    profile.brings(2, 1);
+    let _hosting = host(&profile, &runner);
+    profile.has_handled(2).await;
+    let mut typed = profile.state.lock().unwrap().typed.clone();
+    typed.sort();
+    assert_eq!(typed, [group(1), group(2)]);
 }

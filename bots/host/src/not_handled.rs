@@ -19,6 +19,9 @@ pub enum NotHandled {
     /// It is still at it.
     #[error("it took longer than {} s", TIME_LIMIT.as_secs())]
     Slow,
+    /// What it wanted can never be done.
+    #[error("what it wanted cannot be done: {0}")]
+    Refused(String),
     /// Its process ended, or said nothing that makes sense.
     #[error("its process {0}")]
     Broken(String),
@@ -28,7 +31,7 @@ impl NotHandled {
     /// Whether another attempt may end better.
     pub(crate) const fn may_pass(&self) -> bool {
         match self {
-            Self::Failed(_) => false,
+            Self::Failed(_) | Self::Refused(_) => false,
             Self::Panicked | Self::Slow | Self::Broken(_) => true,
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use cipher_bot::action::Answer;
 use cipher_bot::event::{Conversation, Event, EventId};
-use cipher_broker::answer::BotSay;
 use cipher_broker::id::GroupId;
 
 use crate::not_handled::NotHandled;
@@ -25,8 +25,12 @@ pub trait BotProfile: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Waiting>, Self::Error>> + Send;
 
     /// Saves an outcome in one step: the event does not wait any more, its conversation's turn is over, the memory is
-    /// kept, the messages are sent. A repeat changes nothing.
+    /// kept, the messages are sent. A repeat changes nothing. Files are brought to the broker before that; an error that
+    /// does not pass says that one of them, or one of the messages, can never be sent.
     fn handled(&self, handled: Handled) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Tells the members of a conversation that the bot is at work, if they may know; nobody waits for that.
+    fn types(&self, conversation: &GroupId);
 
     /// Wakeups from now on.
     fn wakeups(&self) -> Self::Wakeups;
@@ -68,7 +72,7 @@ pub struct Handled {
     /// The event.
     pub event: EventId,
     /// What the bot says, in order.
-    pub say: Vec<BotSay>,
+    pub say: Vec<Answer>,
     /// Its memory from now on; `None` leaves it.
     pub memory: Option<Vec<u8>>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cipher_bot::bot::{Bot, Handler, Outcome};
 use cipher_bot::event::Event;
+use cipher_bot::typing::Typing;
 use tokio::sync::oneshot;
 
 use crate::child::Child;
@@ -50,12 +51,13 @@ impl Runner {
 }
 
 impl Run for Runner {
-    async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, NotHandled> {
+    async fn handle(&self, event: &Event, memory: &[u8], typing: &Typing) -> Result<Outcome, NotHandled> {
         match self {
             Self::Here(handler) => {
-                here(Arc::clone(handler), event.clone(), memory.to_vec(), TIME_LIMIT).await
+                let asked = (event.clone(), memory.to_vec(), typing.clone());
+                here(Arc::clone(handler), asked, TIME_LIMIT).await
             }
-            Self::Child(child) => child.handle(event, memory).await,
+            Self::Child(child) => child.handle(event, memory, typing).await,
         }
     }
 }
@@ -63,13 +65,12 @@ impl Run for Runner {
 /// On a thread of its own: a handler that hangs is left behind, and holds up neither others nor our own end.
 async fn here(
     handler: Arc<dyn Handler>,
-    event: Event,
-    memory: Vec<u8>,
+    (event, memory, typing): (Event, Vec<u8>, Typing),
     limit: Duration,
 ) -> Result<Outcome, NotHandled> {
     let (done, outcome) = oneshot::channel();
     let started = thread::Builder::new().name("bot".into()).spawn(move || {
-        let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&event, &memory)));
+        let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&event, &memory, &typing)));
         // Nobody listens if it took too long.
         drop(done.send(handled));
     });
@@ -91,7 +92,7 @@ mod tests {
     struct Moody;
 
     impl Handler for Moody {
-        fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure> {
+        fn handle(&self, event: &Event, memory: &[u8], _typing: &Typing) -> Result<Outcome, Failure> {
             match event.message().map(|message| message.text.as_str()) {
                 Some("panic") => panic!("as told"),
                 Some("hang") => loop {
@@ -106,7 +107,7 @@ mod tests {
         let event = cipher_bot::testing::event(1, "alice", text);
         // A busy machine takes its time to write a panic down.
         let limit = if text == "hang" { Duration::from_millis(200) } else { TIME_LIMIT };
-        here(Arc::new(Moody), event, b"m".to_vec(), limit).await
+        here(Arc::new(Moody), (event, b"m".to_vec(), Typing::default()), limit).await
     }
 
     #[tokio::test]

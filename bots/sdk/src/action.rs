@@ -9,6 +9,7 @@ use cipher_broker::sign::digest;
 use cipher_broker::wire::content::Poll;
 
 use crate::event::{Event, EventId, LogId, TimerId};
+use crate::file::File;
 
 /// One thing to do. The host turns it into an intent of the core, in the transaction that moves the bot's position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,20 @@ pub enum Action {
     /// Sends a message to the conversation of the event.
     Say {
         /// The text, at most [`cipher_broker::limit::TEXT_BYTES`].
+        text: String,
+        /// The message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<MessageId>,
+        /// The message that began the thread in which it stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<MessageId>,
+    },
+    /// Sends files, up to [`cipher_broker::limit::ATTACHMENTS`] of them, in one message.
+    Attach {
+        /// The files, in the order in which they are shown.
+        files: Vec<File>,
+        /// What to say besides; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         text: String,
         /// The message it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,16 +80,46 @@ impl Action {
     pub fn say(text: impl Into<String>) -> Self {
         Self::Say { text: text.into(), reply_to: None, thread: None }
     }
+
+    /// Sends a file.
+    pub fn attach(file: File) -> Self {
+        Self::Attach { files: vec![file], text: String::new(), reply_to: None, thread: None }
+    }
+
+    /// Puts an emoji, or that of a name, under a message.
+    pub fn react(message_id: MessageId, emoji: impl Into<String>) -> Self {
+        Self::React { message_id, emoji: emoji.into(), remove: false }
+    }
+
+    /// Asks a question of which each account chooses one answer.
+    pub fn poll(question: impl Into<String>, options: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let options = options.into_iter().map(Into::into).collect();
+        Self::Poll { question: question.into(), options, multiple: false }
+    }
+}
+
+/// A message of a bot, and the files that it is to name once they were brought to the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The message.
+    pub say: BotSay,
+    /// The files, in the order in which they are shown.
+    pub files: Vec<File>,
 }
 
 /// The messages that carry out the actions on an event, for every host of the bot. Salt, time and hops come from the
 /// event, so whichever host handles it, and however often, the answers have the same bytes and ids.
-pub fn answers(event: &Event, actions: Vec<Action>) -> Vec<BotSay> {
+pub fn answers(event: &Event, actions: Vec<Action>) -> Vec<Answer> {
     let message = |(action, index)| {
         let salt = derive_salt(&event.me.account, &event.id, index);
         let say = BotSay::new(String::new(), salt, event.hops_of_answers(), event.at);
-        match action {
+        let mut attached = Vec::new();
+        let say = match action {
             Action::Say { text, reply_to, thread } => BotSay { text, reply_to, thread, ..say },
+            Action::Attach { files, text, reply_to, thread } => {
+                attached = files;
+                BotSay { text, reply_to, thread, ..say }
+            }
             Action::Edit { message_id, text } => BotSay { text, edit: Some(message_id), ..say },
             Action::Poll { question, options, multiple } => {
                 BotSay { text: question, poll: Some(Poll { options, multiple }), ..say }
@@ -84,7 +129,8 @@ pub fn answers(event: &Event, actions: Vec<Action>) -> Vec<BotSay> {
                 let emoji = emoji::meant(&emoji).map_or(emoji, str::to_owned);
                 BotSay { reaction: Some(BotReaction { of, emoji, removed }), ..say }
             }
-        }
+        };
+        Answer { say, files: attached }
     };
     actions.into_iter().zip(0_u32..).map(message).collect()
 }

@@ -9,11 +9,12 @@ use cipher_broker::time::Timestamp;
 use crate::action::derive;
 use crate::command::{Call, Misuse};
 use crate::event::{Conversation, Event, EventId, Message, Sender};
+use crate::typing::Typing;
 
 /// An argument of a command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a command",
-    note = "take `Rest`, `Word`, a number, `Option` of one, `Sender` or `Context`, or implement `FromArguments`"
+    note = "take `Rest`, `Word`, a number, `Option` of one, `Sender`, `Context` or `Typing`, or implement `FromArguments`"
 )]
 pub trait FromArguments: Sized {
     /// How the usage shows it.
@@ -146,6 +147,14 @@ impl FromArguments for Conversation {
 
     fn from_arguments(call: &mut Call<'_>) -> Result<Self, Misuse> {
         Ok(call.event().conversation.clone())
+    }
+}
+
+impl FromArguments for Typing {
+    const SHAPE: Shape = Shape::Hidden;
+
+    fn from_arguments(call: &mut Call<'_>) -> Result<Self, Misuse> {
+        Ok(call.typing().clone())
     }
 }
 

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use cipher_broker::certificate::Kind;
 
 use crate::action::Action;
-use crate::answer::{self, Reply};
+use crate::answer::{self, Part};
 use crate::command::{Definition, Refused};
 use crate::event::{Event, Message};
 use crate::memory::{Failure, Memory};
 use crate::stdio::{self, Exit};
+use crate::typing::Typing;
 
 /// Bots in a row above which nobody answers any more, even bots that answer bots.
 pub const MAX_HOPS: u8 = 3;
@@ -22,7 +23,8 @@ pub const ANSWERS_PER_MINUTE: u32 = 60;
 /// wants is in the [`Outcome`], and counts only once the host has saved that.
 pub trait Handler: Send + Sync {
     /// Handles one event, with the memory of the last saved outcome of the same conversation; empty before the first.
-    fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure>;
+    /// Members can be told by `typing` that it is at work.
+    fn handle(&self, event: &Event, memory: &[u8], typing: &Typing) -> Result<Outcome, Failure>;
 }
 
 /// What a handled event leads to. Saved whole or not at all.
@@ -201,7 +203,13 @@ impl Bot {
         stdio::run(&self)
     }
 
-    fn answer(&self, event: &Event, message: &Message, memory: &mut Memory) -> Result<Vec<Reply>, Refused> {
+    fn answer(
+        &self,
+        event: &Event,
+        message: &Message,
+        memory: &mut Memory,
+        typing: &Typing,
+    ) -> Result<Vec<Part>, Refused> {
         let line = Line::read(&message.text, event);
         if let Some(verb) = line.verb {
             // A telephone's keyboard begins a line with a capital.
@@ -211,7 +219,7 @@ impl Bot {
             if let Some(command) =
                 self.commands.iter().find(|command| command.verb().eq_ignore_ascii_case(verb))
             {
-                return command.run(event, line.text, memory);
+                return command.run(event, line.text, memory, typing);
             }
             // In a group the command may be meant for somebody else.
             if line.addressed {
@@ -220,10 +228,10 @@ impl Bot {
             return Ok(Vec::new());
         }
         if let (true, Some(definition)) = (line.addressed, &self.addressed) {
-            return definition.run(event, line.text, memory);
+            return definition.run(event, line.text, memory, typing);
         }
         for filter in &self.filters {
-            match filter.run(event, &message.text, memory) {
+            match filter.run(event, &message.text, memory, typing) {
                 Ok(answer) if answer.is_empty() => {}
                 Err(Refused::Usage(_)) => {}
                 answered => return answered,
@@ -246,13 +254,13 @@ impl Bot {
 }
 
 impl Handler for Bot {
-    fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure> {
+    fn handle(&self, event: &Event, memory: &[u8], typing: &Typing) -> Result<Outcome, Failure> {
         let mut changed = Memory::from_bytes(memory)?;
         let Some(message) = event.message() else { return self.rules.silence(event, memory, changed) };
         if self.rules.answers_to(event, &changed) == 0 {
             return self.rules.silence(event, memory, changed);
         }
-        let answer = match self.answer(event, message, &mut changed) {
+        let answer = match self.answer(event, message, &mut changed, typing) {
             Ok(answer) => answer,
             Err(Refused::Usage(sentence)) => vec![sentence.into()],
             Err(Refused::Failed(failure)) => return Err(failure),

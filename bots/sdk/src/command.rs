@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::answer::Reply;
+use crate::answer::Part;
 use crate::argument::{FromArguments, Shape};
 use crate::event::{Event, Message};
 use crate::memory::{Failure, Memory};
+use crate::typing::Typing;
 
 /// A command, as `#[command]` writes it down.
 #[derive(Clone)]
@@ -19,7 +20,7 @@ pub struct Definition {
 }
 
 /// What is behind a command.
-pub type Run = fn(&mut Call<'_>) -> Result<Vec<Reply>, Refused>;
+pub type Run = fn(&mut Call<'_>) -> Result<Vec<Part>, Refused>;
 
 /// One argument, as the usage shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +90,15 @@ impl Definition {
         usage
     }
 
-    pub(crate) fn run(&self, event: &Event, line: &str, memory: &mut Memory) -> Result<Vec<Reply>, Refused> {
+    pub(crate) fn run(
+        &self,
+        event: &Event,
+        line: &str,
+        memory: &mut Memory,
+        typing: &Typing,
+    ) -> Result<Vec<Part>, Refused> {
         let Some(message) = event.message() else { return Ok(Vec::new()) };
-        (self.run)(&mut Call { definition: self, event, message, left: line.trim(), memory })
+        (self.run)(&mut Call { definition: self, event, message, left: line.trim(), memory, typing })
     }
 }
 
@@ -109,6 +116,7 @@ pub struct Call<'a> {
     message: &'a Message,
     left: &'a str,
     memory: &'a mut Memory,
+    typing: &'a Typing,
 }
 
 impl<'a> Call<'a> {
@@ -120,6 +128,11 @@ impl<'a> Call<'a> {
     /// The message with the call.
     pub fn message(&self) -> &'a Message {
         self.message
+    }
+
+    /// What tells that the bot is at work.
+    pub fn typing(&self) -> &'a Typing {
+        self.typing
     }
 
     /// Takes the next word.

@@ -53,9 +53,11 @@ pub mod argument;
 pub mod bot;
 pub mod command;
 pub mod event;
+pub mod file;
 pub mod memory;
 pub mod stdio;
 pub mod testing;
+pub mod typing;
 
 /// What a bot needs: `use cipher_bot::prelude::*;`
 pub mod prelude {
@@ -65,9 +67,12 @@ pub mod prelude {
     pub use cipher_broker::time::Timestamp;
     pub use cipher_broker::wire::group::Role;
 
+    pub use crate::action::Action;
     pub use crate::answer::Reply;
     pub use crate::argument::{Context, Rest, Word};
     pub use crate::bot::Bot;
     pub use crate::event::{Conversation, Sender};
+    pub use crate::file::File;
     pub use crate::stdio::Exit;
+    pub use crate::typing::Typing;
 }

@@ -7,6 +7,9 @@
 //! bot   {"type":"outcome","id":{…},"actions":[{"type":"say","text":"hi"}],"memory":{…}}
 //! bot   {"type":"failure","id":{…},"message":"…"}
 //! ```
+//! Before an outcome there may be lines `{"type":"typing","id":{…}}`, each time the members of the conversation are to see
+//! that the bot is writing something.
+//!
 //! `memory` is any JSON value the bot likes; the host stores it and gives it back with the next event of that
 //! conversation, and `null` before the first. Any language can do this. The process ends when its input ends, and may
 //! be killed at any time: what counts is what the host has saved.
@@ -15,6 +18,8 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::{ExitCode, Termination};
+use std::sync::mpsc;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,10 +31,13 @@ use cipher_broker::wire::content::Poll;
 use crate::action::Action;
 use crate::bot::{Bot, Description, Handler, Outcome, Rules};
 use crate::event::{Event, EventId};
+use crate::file::{File, INLINE_BYTES};
 use crate::memory::{Failure, MEMORY_BYTES, Memory};
+use crate::typing::Typing;
 
-/// Longest line of either side: an event with the longest text (all of it escaped) and the largest memory, twice over.
-pub const LINE_BYTES: usize = 2 * (6 * limit::TEXT_BYTES + MEMORY_BYTES);
+/// Longest line of either side: an event with the longest text (all of it escaped), the largest memory and the most bytes
+/// of files, twice over.
+pub const LINE_BYTES: usize = 2 * (6 * limit::TEXT_BYTES + MEMORY_BYTES + INLINE_BYTES);
 
 /// What the host asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +70,11 @@ pub enum Response {
         id: Option<EventId>,
         /// One sentence for the owner.
         message: String,
+    },
+    /// It is still at work, and members may see that. The response comes later.
+    Typing {
+        /// The event.
+        id: EventId,
     },
     /// What it wants done and remembered. Together or not at all.
     Outcome {
@@ -106,7 +119,7 @@ pub fn run(bot: &Bot) -> Exit {
         );
         return Exit::NO_HOST;
     }
-    match serve(bot, io::stdin().lock(), io::stdout().lock()) {
+    match serve(bot, io::stdin().lock(), io::stdout()) {
         Ok(()) => Exit::DONE,
         // A host that went away reads no answers: that is an end like any other.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::DONE,
@@ -118,7 +131,21 @@ pub fn run(bot: &Bot) -> Exit {
 }
 
 /// Serves on any pair of pipes.
-pub fn serve(bot: &Bot, mut questions: impl BufRead, mut responses: impl Write) -> io::Result<()> {
+pub fn serve(bot: &Bot, questions: impl BufRead, responses: impl Write + Send) -> io::Result<()> {
+    thread::scope(|scope| {
+        // One thread writes: a handler tells that it is at work while its response is not there yet.
+        let (say, said) = mpsc::channel();
+        let writing = scope.spawn(move || write(responses, &said));
+        let read = read(bot, questions, &say);
+        drop(say);
+        let written =
+            writing.join().unwrap_or_else(|_| Err(io::Error::other("the writer of lines panicked")));
+        read.and(written)
+    })
+}
+
+/// Answers one question after the other until the input ends, or nobody writes the answers any more.
+fn read(bot: &Bot, mut questions: impl BufRead, say: &mpsc::Sender<Response>) -> io::Result<()> {
     let bound = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
     let mut line = Vec::new();
     loop {
@@ -133,11 +160,28 @@ pub fn serve(bot: &Bot, mut questions: impl BufRead, mut responses: impl Write) 
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let mut response = serde_json::to_vec(&respond(bot, &line))?;
-        response.push(b'\n');
-        responses.write_all(&response)?;
+        if say.send(respond(bot, &line, say)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn write(mut responses: impl Write, said: &mpsc::Receiver<Response>) -> io::Result<()> {
+    for response in said {
+        let mut line = serde_json::to_vec(&response)?;
+        line.push(b'\n');
+        responses.write_all(&line)?;
         responses.flush()?;
     }
+    Ok(())
+}
+
+/// Whether a line of a bot's process says that it is still at work on the event.
+pub fn is_typing(event: &Event, line: &[u8]) -> bool {
+    // Nothing else is so short, or worth a second look.
+    const LONGEST: usize = 1024;
+    line.len() <= LONGEST
+        && matches!(serde_json::from_slice(line), Ok(Response::Typing { id }) if id == event.id)
 }
 
 /// What a bot's process is told about an event.
@@ -168,13 +212,17 @@ pub fn outcome(event: &Event, memory: &[u8], rules: Rules, line: &[u8]) -> Resul
         Response::Outcome { id, actions, memory } => (id, actions, memory),
         Response::Failure { message, .. } => return Err(broke(message)),
         Response::Description(_) => return Err(broke("described itself instead of answering".into())),
+        Response::Typing { .. } => return Err(broke("is at work on another event".into())),
     };
     if id != event.id {
         return Err(broke("answered another event".into()));
     }
     for action in &actions {
         match action {
-            Action::Say { text, .. } | Action::Edit { text, .. } | Action::Poll { question: text, .. }
+            Action::Say { text, .. }
+            | Action::Attach { text, .. }
+            | Action::Edit { text, .. }
+            | Action::Poll { question: text, .. }
                 if text.len() > limit::TEXT_BYTES =>
             {
                 return Err(broke(format!("a text is longer than {} bytes", limit::TEXT_BYTES)));
@@ -194,13 +242,36 @@ pub fn outcome(event: &Event, memory: &[u8], rules: Rules, line: &[u8]) -> Resul
             Action::React { emoji, .. } if emoji::meant(emoji).is_none() => {
                 return Err(broke(format!("'{emoji}' is no emoji")));
             }
-            Action::Say { .. } | Action::Edit { .. } | Action::ClosePoll { .. } | Action::React { .. } => {}
+            Action::Attach { files, .. } if files.is_empty() || files.len() > limit::ATTACHMENTS => {
+                return Err(broke(format!("a message has 1 to {} files", limit::ATTACHMENTS)));
+            }
+            Action::Say { .. }
+            | Action::Attach { .. }
+            | Action::Edit { .. }
+            | Action::ClosePoll { .. }
+            | Action::React { .. } => {}
         }
+    }
+    if inline(&actions) > INLINE_BYTES {
+        return Err(broke(format!("files of more than {INLINE_BYTES} bytes in a line: give their paths")));
     }
     let mut kept = Memory::from_bytes(memory)?;
     let held_back = rules.shorten(event, &mut actions, &mut kept);
     kept.keep(PROCESS, &process)?;
     Ok(Outcome { actions, memory: kept.to_bytes()?, held_back })
+}
+
+/// Bytes of files that lie in actions themselves.
+fn inline(actions: &[Action]) -> usize {
+    let files = actions.iter().filter_map(|action| match action {
+        Action::Attach { files, .. } => Some(files),
+        _ => None,
+    });
+    let bytes = files.flatten().map(|file| match file {
+        File::Bytes { data, .. } => data.len(),
+        File::Path { .. } => 0,
+    });
+    bytes.fold(0, usize::saturating_add)
 }
 
 /// Name under which the host keeps what a process remembers.
@@ -210,24 +281,29 @@ fn broke(reason: String) -> Failure {
     Failure::Process { reason }
 }
 
-fn respond(bot: &Bot, line: &[u8]) -> Response {
+fn respond(bot: &Bot, line: &[u8], say: &mpsc::Sender<Response>) -> Response {
     match serde_json::from_slice(line) {
         Err(error) => Response::Failure { id: None, message: format!("not a question: {error}") },
         Ok(HostMessage::Describe) => Response::Description(bot.description()),
         Ok(HostMessage::Event { event, memory }) => {
             let id = event.id.clone();
-            handled(bot, &event, &memory)
+            let typing = Typing::new({
+                let (id, say) = (id.clone(), say.clone());
+                // A host that went away needs to know nothing.
+                move || drop(say.send(Response::Typing { id: id.clone() }))
+            });
+            handled(bot, &event, &memory, &typing)
                 .unwrap_or_else(|failure| Response::Failure { id: Some(id), message: failure.to_string() })
         }
     }
 }
 
-fn handled(bot: &Bot, event: &Event, memory: &Value) -> Result<Response, Failure> {
+fn handled(bot: &Bot, event: &Event, memory: &Value, typing: &Typing) -> Result<Response, Failure> {
     let bytes = match memory {
         Value::Null => Vec::new(),
         known => known.to_string().into_bytes(),
     };
-    let Outcome { actions, memory, .. } = bot.handle(event, &bytes)?;
+    let Outcome { actions, memory, .. } = bot.handle(event, &bytes, typing)?;
     let memory = match memory.as_slice() {
         [] => Value::Null,
         known => serde_json::from_slice(known)

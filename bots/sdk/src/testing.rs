@@ -19,22 +19,26 @@
 //! one step; whatever was not saved is lost in a crash; what was saved is sent until it is known to have arrived. And it
 //! makes messages of actions by the same function ([`answers`]), so an id that a test sees is the id that people get.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, FileId, GroupId, MessageId};
+use cipher_broker::limit;
 use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::content::{self, Body, Content};
 use cipher_broker::wire::group::Role;
 
-use crate::action::answers;
+use crate::action::{Answer, answers};
 use crate::bot::{Bot, Handler, Outcome};
 use crate::event::{
-    Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
+    Attachment, Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
 };
+use crate::file::File;
+use crate::typing::Typing;
 
 /// A conversation with a bot in it.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub struct BotTest {
     seen: usize,
     crash: Crash,
     chance: Option<Chance>,
+    /// How often a bot told that it is at work.
+    typed: Arc<AtomicUsize>,
 }
 
 /// One line of the log of the conversation. The number of a line is how many lines there are up to it.
@@ -110,6 +116,7 @@ impl BotTest {
             seen: 0,
             crash: Crash::default(),
             chance: None,
+            typed: Arc::default(),
         }
         .with(bot)
     }
@@ -179,6 +186,17 @@ impl BotTest {
     /// Ids of these messages.
     pub fn sent_ids(&self) -> Vec<MessageId> {
         self.answers().map(|(id, _)| id).collect()
+    }
+
+    /// Names of the files that the bots under test have attached, in order, and the bytes of each.
+    pub fn sent_files(&self) -> Vec<(&str, u64)> {
+        let files = self.answers().flat_map(|(_, content)| &content.attachments);
+        files.map(|file| (file.name.as_str(), file.size)).collect()
+    }
+
+    /// How often the bots under test told that they are at work.
+    pub fn typed(&self) -> usize {
+        self.typed.load(Ordering::SeqCst)
     }
 
     /// Every event so far as the first bot is told it, in order: for a [`Handler`] that is no [`Bot`].
@@ -295,11 +313,15 @@ impl BotTest {
             self.crash.step()?;
             // A failure saves the place only, as in the real host.
             let memory = host.saved.memory.clone();
-            let outcome = host.bot.handle(&event, &memory);
+            let typed = Arc::clone(&self.typed);
+            let typing = Typing::new(move || {
+                typed.fetch_add(1, Ordering::SeqCst);
+            });
+            let outcome = host.bot.handle(&event, &memory, &typing);
             let Outcome { actions, memory, .. } =
                 outcome.unwrap_or(Outcome { actions: Vec::new(), memory, held_back: false });
             let actions = if self.is_in(host) { actions } else { Vec::new() };
-            let outbox = answers(&event, actions).into_iter().map(BotSay::content).collect();
+            let outbox = answers(&event, actions).into_iter().map(content_of).collect();
             self.crash.step()?;
             host.saved = Saved { line, memory, outbox };
             self.crash.step()?;
@@ -339,7 +361,7 @@ impl BotTest {
                     reply_to: content.reply_to,
                     hops: content.hops,
                     sent_at: content.sent_at,
-                    attachments: Vec::new(),
+                    attachments: content.attachments.iter().map(attachment).collect(),
                     mentions: Vec::new(),
                     mentions_me: false,
                     thread: content.thread,
@@ -413,6 +435,37 @@ impl User<'_> {
         test.write(lines);
         test.settle();
     }
+}
+
+/// The message of an answer. Its files are what the real host makes of them but for the keys: the same bytes under the
+/// same name are the same file, and one that cannot be read fails the test.
+fn content_of(Answer { say, files }: Answer) -> Content {
+    let attachments =
+        files.iter().zip(0_u32..).map(|(file, index)| brought(file, &say.salt, index)).collect();
+    Content { attachments, ..say.content() }
+}
+
+fn brought(file: &File, salt: &[u8; 16], index: u32) -> content::Attachment {
+    let bytes = match file {
+        File::Bytes { data, .. } => data.clone(),
+        File::Path { path, .. } => std::fs::read(path).expect("a bot attaches what can be read"),
+    };
+    let name = file.name();
+    let id = digest("test/file", &[salt, &index.to_be_bytes(), name.as_bytes(), &bytes]);
+    content::Attachment {
+        id: FileId::from_bytes(truncated(id)),
+        key: id.into(),
+        name,
+        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        mime: String::new(),
+        hash: digest("test/content", &[&bytes]).into(),
+        chunk: limit::FILE_CHUNK_BYTES,
+        expires: Timestamp::default(),
+    }
+}
+
+fn attachment(file: &content::Attachment) -> Attachment {
+    Attachment { name: file.name.clone(), size: file.size, mime: file.mime.clone(), id: file.id }
 }
 
 fn text_of(content: &Content) -> &str {

@@ -39,6 +39,19 @@ fn who(sender: Sender, cx: Context, _word: Word) -> Reply {
 #[command]
 fn hush() {}
 
+/// Draws a chart.
+#[command]
+fn chart(what: Rest, typing: Typing) -> Reply {
+    typing.tell();
+    Reply::new("").with(File::new("chart.csv", format!("{what};1")))
+}
+
+/// Likes the call, and says so.
+#[command]
+fn like(cx: Context) -> (Action, Reply) {
+    (Action::react(cx.message().message_id, "thumbsup"), "done".into())
+}
+
 fn bot() -> Bot {
     Bot::new("tester")
         .about("tries things.")
@@ -47,6 +60,8 @@ fn bot() -> Bot {
         .command(divide)
         .command(who)
         .command(hush)
+        .command(chart)
+        .command(like)
 }
 
 fn says(text: &str) -> Vec<String> {
@@ -86,7 +101,9 @@ fn a_wrong_call_is_answered_with_one_sentence() {
 #[test]
 fn help_is_made_from_doc_comments_and_argument_names() {
     let help = "tester: tries things.\n/echo TEXT  Repeats what you say.\n/roll COUNT [SIDES]  Rolls some dice of a size.\n\
-                /divide ONE BY  Divides.\n/who WORD\n/hush\n/help  Shows this.";
+                /divide ONE BY  Divides.\n/who WORD\n/hush\n\
+         /chart WHAT  Draws a chart.\n\
+         /like  Likes the call, and says so.\n/help  Shows this.";
     assert_eq!(says("/help"), [help]);
     assert_eq!(bot().description().commands[1].usage, "/roll COUNT [SIDES]");
 }
@@ -141,4 +158,34 @@ fn filters_read_what_no_command_answered_and_only_what_fits() {
     test.user("alice").says("/echo 4");
     test.sees("4");
     test.sees_nothing();
+}
+
+#[test]
+fn a_command_attaches_files_and_tells_that_it_is_at_work() {
+    let mut test = BotTest::new(bot());
+    test.user("alice").says("/chart sales");
+    assert_eq!(test.sent_files(), [("chart.csv", 7)]);
+    assert_eq!((test.sent(), test.typed()), (vec![""], 1), "a file needs no words");
+    let bytes = test.events().last().and_then(|event| event.message()).map(|said| said.attachments[0].size);
+    assert_eq!(bytes, Some(7), "as others are told of it");
+}
+
+#[test]
+fn a_command_does_other_things_than_talk() {
+    let mut test = BotTest::new(bot());
+    test.user("alice").says("/like");
+    assert_eq!(test.sent(), ["", "done"], "a reaction has no words");
+}
+
+/// Handled again after a crash, the same files are attached once.
+#[test]
+fn a_crash_attaches_nothing_twice() {
+    cipher_bot::testing::crash_at_every_step(
+        || BotTest::new(bot()),
+        |test| {
+            test.user("alice").says("/chart sales");
+            test.user("bob").says("/chart costs");
+            assert_eq!(test.sent_files(), [("chart.csv", 7), ("chart.csv", 7)]);
+        },
+    );
 }

@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 
 use cipher_bot::action::Action;
 use cipher_bot::bot::Rules;
+use cipher_bot::file::INLINE_BYTES;
 use cipher_bot::memory::Failure;
 use cipher_bot::prelude::*;
-use cipher_bot::stdio::{Asked, HostMessage, LINE_BYTES, Response, outcome, question, serve};
+use cipher_bot::stdio::{Asked, HostMessage, LINE_BYTES, Response, is_typing, outcome, question, serve};
 use cipher_bot::testing::event;
 use serde_json::Value;
 
@@ -18,8 +19,16 @@ fn count(so_far: &mut u32) -> Reply {
     so_far.to_string().into()
 }
 
+/// Takes its time.
+#[command]
+fn think(typing: Typing) -> Reply {
+    typing.tell();
+    typing.tell();
+    Reply::new("here").with(File::new("thought.txt", "hm"))
+}
+
 fn bot() -> Bot {
-    Bot::new("counter").command(count)
+    Bot::new("counter").command(count).command(think)
 }
 
 fn exchange(lines: &[String]) -> Vec<Response> {
@@ -108,6 +117,44 @@ fn the_host_takes_no_answer_to_another_question() {
     ] {
         let failed = outcome(&mine, b"", Rules::default(), &line);
         assert!(matches!(failed, Err(Failure::Process { .. })), "{failed:?}");
+    }
+}
+
+#[test]
+fn a_program_tells_that_it_is_at_work_before_it_answers_and_attaches_bytes() {
+    let said = exchange(&[asks(1, "/think", Value::Null)]);
+    let [Response::Typing { id }, Response::Typing { .. }, Response::Outcome { id: of, actions, .. }] =
+        said.as_slice()
+    else {
+        panic!("{said:?}")
+    };
+    assert_eq!(id, of);
+    let file = File::new("thought.txt", "hm");
+    let expected = Action::Attach { files: vec![file], text: "here".into(), reply_to: None, thread: None };
+    assert_eq!(actions, &[expected]);
+    let event = event(1, "alice", "hi");
+    let typing = |event: &cipher_bot::event::Event| {
+        serde_json::to_vec(&Response::Typing { id: event.id.clone() }).unwrap()
+    };
+    assert!(is_typing(&event, &typing(&event)));
+    let other = cipher_bot::testing::event(2, "alice", "hi");
+    assert!(!is_typing(&event, &typing(&other)), "of this event");
+    assert!(outcome(&event, b"", Rules::default(), &typing(&event)).is_err(), "it is no answer");
+}
+
+#[test]
+fn the_host_takes_no_more_files_and_bytes_than_there_is_room_for() {
+    let event = event(1, "alice", "hi");
+    let answered = |files: Vec<File>| {
+        let actions = vec![Action::Attach { files, text: String::new(), reply_to: None, thread: None }];
+        let response = Response::Outcome { id: event.id.clone(), actions, memory: Value::Null };
+        outcome(&event, b"", Rules::default(), &serde_json::to_vec(&response).unwrap())
+    };
+    let most = cipher_broker::limit::ATTACHMENTS;
+    assert_eq!(answered(vec![File::at("/a"); most]).unwrap().actions.len(), 1);
+    assert_eq!(answered(vec![File::new("a", vec![0; INLINE_BYTES])]).unwrap().actions.len(), 1);
+    for files in [vec![], vec![File::at("/a"); most + 1], vec![File::new("a", vec![0; INLINE_BYTES + 1])]] {
+        assert!(matches!(answered(files), Err(Failure::Process { .. })));
     }
 }
 

@@ -3,7 +3,7 @@
 use cipher_broker::answer::{BotReaction, BotSay};
 use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Poll;
 use schemars::JsonSchema;
@@ -94,6 +94,9 @@ pub struct Say {
     /// The message that began the thread in which it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<MessageId>,
+    /// Uploads of this profile that it names, begun as `repeatable` and finished, in the order in which they are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileId>,
     /// Derived from the event and the place among its answers: it makes the message's id repeatable. 16 bytes.
     #[serde(with = "bytes")]
     #[schemars(with = "Base64<'_>")]
@@ -135,13 +138,14 @@ impl From<BotSay> for Say {
         let BotSay { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at } = say;
         let reaction = reaction.map(|BotReaction { of, emoji, removed }| Reaction { of, emoji, removed });
         let poll = poll.map(|Poll { options, multiple }| Answers { options, multiple });
-        Self { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at }
+        Self { text, reply_to, reaction, edit, poll, close, thread, files: Vec::new(), salt, hops, at }
     }
 }
 
+/// Without the files, which are known by the profile that has them.
 impl From<Say> for BotSay {
     fn from(say: Say) -> Self {
-        let Say { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at } = say;
+        let Say { text, reply_to, reaction, edit, poll, close, thread, files: _, salt, hops, at } = say;
         let reaction = reaction.map(|Reaction { of, emoji, removed }| BotReaction { of, emoji, removed });
         let poll = poll.map(|Answers { options, multiple }| Poll { options, multiple });
         Self { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at }

@@ -43,6 +43,10 @@ pub struct Begin {
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Its id and key follow from `origin` and a secret of the account, so that another device of the account brings
+    /// the same file: for the answers of bots. `origin` then holds a digest of the content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeatable: bool,
 }
 
 /// The broker has this many chunks of an upload, from the first one on.

@@ -13,10 +13,7 @@ impl Core {
             B::Prepare(bot::Prepare { owner }) => self.prepare_bot(owner),
             B::Sign(bot::Sign { certificate }) => self.sign_bot(&certificate),
             B::Events(bot::Events { bot, limit, busy }) => self.bot_events(&bot, limit, &busy),
-            B::Handled(bot::Handled { bot, group, position, place, say, memory }) => {
-                let say = say.into_iter().map(Into::into).collect();
-                self.bot_handled(&bot, group, (position, place), say, memory)
-            }
+            B::Handled(handled) => self.bot_handled(handled),
         }
     }
 }

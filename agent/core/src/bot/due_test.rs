@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cipher_api::Reply;
-use cipher_api::command::account;
+use cipher_api::command::{account, bot};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
@@ -97,8 +97,10 @@ fn s6_a_look_does_not_look_at_conversations_in_which_nothing_waits() {
         written(&mut core);
         core.history.looks.set(0);
         assert_eq!(asked(&mut core, 8), ["3.2", "3.3", "5.2", "5.3", "7.2", "7.3"]);
-        let place = (position::of(position::FIRST_ERA, 2), 0);
-        core.bot_handled("b", group(3), place, Vec::new(), None).unwrap();
+        let position = position::of(position::FIRST_ERA, 2);
+        let (bot, group) = ("b".into(), group(3));
+        core.bot_handled(bot::Handled { bot, group, position, place: 0, say: Vec::new(), memory: None })
+            .unwrap();
         core.history.looks.get()
     });
     assert_eq!(looks, [4, 4], "one for each of three conversations, and one for whether anything is left");

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::command::bot;
 use cipher_api::view::{BotChange, BotChangeView, BotEventView, BotMemberView, GroupEvent, GroupState};
 use cipher_api::{Advice, ErrorKind, Reply, Result};
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
 use cipher_broker::emoji;
-use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::id::{AccountId, FileId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::wire::content::Content;
 use cipher_broker::wire::group::Role;
 
 use crate::bot::due::is_of_members;
@@ -127,22 +130,22 @@ impl Core {
         })
     }
 
-    pub(super) fn bot_handled(
-        &mut self,
-        bot: &str,
-        group: GroupId,
-        place: Place,
-        say: Vec<BotSay>,
-        memory: Option<Vec<u8>>,
-    ) -> Result<Reply> {
+    pub(super) fn bot_handled(&mut self, handled: bot::Handled) -> Result<Reply> {
+        let bot::Handled { bot, group, position, place, say, memory } = handled;
+        let (bot, place): (&str, Place) = (&bot, (position, place));
         self.state.identity()?;
         self.know_bot(bot)?;
         let row = self.history.bot(bot, &group)?;
         if row.as_ref().is_some_and(|row| row.handled() >= place) {
             return Ok(Reply::Done);
         }
-        if say.iter().any(|say| say.text.len() > cipher_broker::limit::TEXT_BYTES) {
+        let files: Vec<Vec<FileId>> = say.iter().map(|say| say.files.clone()).collect();
+        let say: Vec<BotSay> = say.into_iter().map(Into::into).collect();
+        if say.iter().any(|say| say.text.len() > limit::TEXT_BYTES) {
             return Err(ErrorKind::Limit.because("a bot's answer is too long"));
+        }
+        if files.iter().any(|files| files.len() > limit::ATTACHMENTS) {
+            return Err(ErrorKind::Limit.because("a bot's answer has too many files"));
         }
         let reactions = say.iter().filter_map(|say| say.reaction.as_ref());
         if let Some(reaction) = reactions.into_iter().find(|reaction| !emoji::has_form(&reaction.emoji)) {
@@ -159,8 +162,11 @@ impl Core {
         if !say.is_empty() && self.may_answer(group, place)? {
             // All or nothing: the event comes again when there is room.
             self.state.must_have_room(say.len())?;
-            for say in say {
-                self.enqueue_content(group, &say.content())?;
+            for (say, files) in say.into_iter().zip(files) {
+                let attachments = self.state.uploaded_for_answer(&files, say.at)?;
+                let content = Content { attachments, ..say.content() };
+                self.enqueue_content(group, &content)?;
+                self.state.uploads_are_said(&content.attachments);
             }
         }
         let memory = memory.or_else(|| row.and_then(|row| row.memory).map(serde_bytes::ByteBuf::into_vec));

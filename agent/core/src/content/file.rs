@@ -19,6 +19,7 @@ use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Attachment, Body};
+use cipher_seal::Key;
 use serde_bytes::ByteArray;
 
 use crate::content::file_name::harmless;
@@ -72,7 +73,7 @@ struct Named {
 impl Core {
     pub(super) fn begin_file(&mut self, begin: file::Begin) -> Result<Reply> {
         self.state.identity()?;
-        let file::Begin { origin, name, size } = begin;
+        let file::Begin { origin, name, size, repeatable } = begin;
         let now = self.run.now;
         let old: Vec<u64> = self
             .state
@@ -89,9 +90,14 @@ impl Core {
         {
             return Ok(upload_view(row));
         }
+        let (id, key) = if repeatable {
+            derived(&self.state.identity()?.account_seed, &origin)?
+        } else {
+            (FileId::from_bytes(self.provider.bytes()), ByteArray::new(self.provider.bytes()))
+        };
         let file = Attachment {
-            id: FileId::from_bytes(self.provider.bytes()),
-            key: ByteArray::new(self.provider.bytes()),
+            id,
+            key,
             name: harmless(&name),
             size,
             mime: String::new(),
@@ -145,16 +151,7 @@ impl Core {
     /// Says something that names uploads. From then on they are the message's.
     pub(super) fn send_files(&mut self, ticket: Ticket, send: file::Send) -> Result<Option<Reply>> {
         let file::Send { target, text, reply_to, thread, expire, files } = send;
-        let mut attachments = Vec::with_capacity(files.len().min(limit::ATTACHMENTS));
-        for id in &files {
-            let number = self.upload(id)?;
-            match self.state.uploads.get(&number) {
-                Some(row) if row.whole => attachments.push(row.file.clone()),
-                Some(_) | None => {
-                    return Err(ErrorKind::Misuse.because("the broker does not have all of this file yet"));
-                }
-            }
-        }
+        let attachments = self.state.uploaded(&files)?;
         check_number(attachments.len())?;
         let words = self.words_beside(&target, text, (reply_to, thread, expire))?;
         self.send(ticket, target, Words { attachments, ..words })
@@ -294,6 +291,20 @@ impl Core {
         };
         Ok(attachments.into_iter().map(|file| Named { file, message: message.clone() }).collect())
     }
+}
+
+/// Id and key of a file that every device of the account names alike.
+fn derived(account_seed: &[u8], origin: &str) -> Result<(FileId, ByteArray<32>)> {
+    let seed = Key::from_slice(account_seed)
+        .ok_or_else(|| ErrorKind::Bug.because("the seed of an account has 32 bytes"))?;
+    let secret = seed.derived("cipher-chat/repeatable-file/v1");
+    let half = |purpose| secret.hash(purpose, origin.as_bytes());
+    let mut key = [0; 32];
+    for (to, from) in key.iter_mut().zip(half("key, first half").into_iter().chain(half("key, second half")))
+    {
+        *to = from;
+    }
+    Ok((FileId::from_bytes(half("id")), ByteArray::new(key)))
 }
 
 fn check_number(files: usize) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cipher_api::{Event, Reply, Result, Target};
+use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::Presence;
@@ -41,7 +42,10 @@ impl Core {
         let Some(presence) = presence.filter(|_| self.run.connected && !just_now) else {
             return Ok(Reply::Done);
         };
-        if self.tells_typing(group)?
+        // R-WHISPER-03. A bot has no receipts to exchange; that it is at work is told to as few.
+        let bot = self.state.identity()?.kind == Kind::Bot;
+        if (bot || self.state.receipts_on())
+            && self.with_live(group, |core, live| Ok(core.state.exchanges_receipts(&live.roster)))?
             && let Some(epoch) = self.state.groups.get(&group).map(|row| row.epoch)
         {
             self.run.people.typings.told.insert(group, now);
@@ -50,17 +54,12 @@ impl Core {
         Ok(Reply::Done)
     }
 
-    /// R-WHISPER-03: it is told and heard where receipts are exchanged.
-    fn tells_typing(&mut self, group: GroupId) -> Result<bool> {
-        if !self.state.receipts_on() {
-            return Ok(false);
-        }
-        self.with_live(group, |core, live| Ok(core.state.exchanges_receipts(&live.roster)))
-    }
-
     /// A member whispers that it is writing something.
     pub(super) fn types(&mut self, group: GroupId, account: AccountId) -> Result<()> {
-        if !self.tells_typing(group)? {
+        // R-WHISPER-03: from a bot too, with which nobody exchanges receipts.
+        if !self.state.receipts_on()
+            || !self.with_live(group, |core, live| Ok(core.state.is_confidential(&live.roster)))?
+        {
             return Ok(());
         }
         let until = self.run.now.plus(COUNTS);

@@ -56,11 +56,14 @@ impl State {
 
     /// R-RECEIPT-02: whether receipts are exchanged among these members: not too many, and none of them blocked.
     pub(crate) fn exchanges_receipts(&self, roster: &Roster) -> bool {
-        let accounts = roster::accounts(roster);
         let persons = roster.values().any(|leaf| leaf.kind == Kind::Person && leaf.account != self.own_id());
-        persons
-            && accounts.len() <= limit::RECEIPT_MEMBERS
-            && !accounts.iter().any(|account| self.blocks(account))
+        persons && self.is_confidential(roster)
+    }
+
+    /// Whether members know so much of each other: they are not too many, and none of them is blocked.
+    pub(crate) fn is_confidential(&self, roster: &Roster) -> bool {
+        let accounts = roster::accounts(roster);
+        accounts.len() <= limit::RECEIPT_MEMBERS && !accounts.iter().any(|account| self.blocks(account))
     }
 
     /// Accounts came into a conversation, or all of their devices are other ones now: nothing that was said before is theirs.

@@ -1,6 +1,8 @@
 //! Files on their way to the broker.
 
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::id::FileId;
+use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Attachment;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,25 @@ impl State {
     /// The upload of a file.
     pub(crate) fn upload_of(&self, id: &FileId) -> Option<(u64, &UploadRow)> {
         self.uploads.iter().find(|(_, row)| row.file.id == *id).map(|(number, row)| (*number, row))
+    }
+
+    /// What a message says of uploads that are whole.
+    pub(crate) fn uploaded(&self, files: &[FileId]) -> Result<Vec<Attachment>> {
+        let of = |id: &FileId| match self.upload_of(id) {
+            Some((_, row)) if row.whole => Ok(row.file.clone()),
+            Some(_) => Err(ErrorKind::Misuse.because("the broker does not have all of this file yet")),
+            None => Err(ErrorKind::NotFound.because("there is no upload with this id")),
+        };
+        files.iter().map(of).collect()
+    }
+
+    /// What a bot's answer to an event of that time says of them: nothing of when a host brought them.
+    pub(crate) fn uploaded_for_answer(&self, files: &[FileId], at: Timestamp) -> Result<Vec<Attachment>> {
+        let mut attachments = self.uploaded(files)?;
+        for file in &mut attachments {
+            file.expires = at.plus(limit::RETENTION);
+        }
+        Ok(attachments)
     }
 
     /// A message names these files: they are no uploads any more.

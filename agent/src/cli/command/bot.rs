@@ -120,7 +120,7 @@ async fn host(
         context.ui.warn(&format!("{error}; the bot is ready as soon as it can be"));
     }
     let mut look = tokio::time::interval(LOOK);
-    let hosting = host::run(&profile.session, name, source);
+    let hosting = host::run(&profile.session, profile.place()?, name, source);
     tokio::pin!(hosting);
     let mut listening = true;
     loop {

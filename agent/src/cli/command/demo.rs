@@ -37,7 +37,7 @@ pub async fn run(context: &Context, server: &str) -> Result {
     context.ui.show(&Line::account(&echo))?;
     let source =
         Source::Bot(cipher_bots::find(BOT).ok_or_else(|| defect("the bot of the demo does not ship"))?);
-    let hosting = host::run(&bot.session, BOT, source);
+    let hosting = host::run(&bot.session, bot.place()?, BOT, source);
     let scene = async {
         conversation(&alice, &bob, &echo.handle).await?;
         invitation(context);

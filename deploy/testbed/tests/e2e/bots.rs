@@ -136,6 +136,63 @@ for line in sys.stdin:
     print(json.dumps(said), flush=True)
 "#;
 
+/// Says that it is at work, then attaches what it was told to: a file of this machine, or words.
+const ATTACHER: &str = r#"#!/usr/bin/env python3
+import base64, json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["type"] == "describe":
+        said = {"type": "description", "name": "attacher", "about": "", "commands": []}
+    else:
+        event = asked["event"]
+        actions = []
+        if event["kind"] == "message" and event["sender"]["kind"] == "person":
+            print(json.dumps({"type": "typing", "id": event["id"]}), flush=True)
+            what, rest = event["text"].split(" ", 1)
+            file = {"path": rest} if what == "file" else {"name": "words.txt", "data": base64.b64encode(rest.encode()).decode()}
+            actions = [{"type": "attach", "files": [file], "text": "here it is"}]
+        said = {"type": "outcome", "id": event["id"], "actions": actions, "memory": None}
+    print(json.dumps(said), flush=True)
+"#;
+
+#[test]
+fn a_program_attaches_files_and_bytes_and_is_seen_at_work() -> Result {
+    let site = Site::single()?;
+    let alice = site.registered("alice")?;
+    let folder = tempfile::tempdir()?;
+    let program = executable(folder.path(), "attacher", ATTACHER)?;
+    let mut bot = alice.starts(&["bot", "run", "attacher", "--exec", &program])?;
+    bot.is_ready()?;
+    alice.creates("team", &[])?;
+    let mut screen = alice.follows("team")?;
+    screen.until("alice listens", |line| kind_of(line) == Some("ready"))?;
+    alice.does(&["group", "add", "team", "attacher"])?;
+    let to = folder.path().join("got");
+    std::fs::create_dir(&to)?;
+    let report = folder.path().join("report.csv");
+    let content: Vec<u8> = (0..700_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    std::fs::write(&report, &content)?;
+    alice.sends("team", &format!("file {}", report.display()))?;
+    screen.until("the bot is at work", |line| {
+        kind_of(line) == Some("typing") && text(line, "handle") == Some("attacher")
+    })?;
+    let mut attached = |name: &str| -> Result<Vec<u8>> {
+        let said = screen.until(name, |line| line["attachments"][0]["name"] == name)?;
+        ensure(text(&said, "text") == Some("here it is"), || said.to_string())?;
+        alice.does(&["download", text(&said, "id").unwrap_or_default(), "--to", &to.to_string_lossy()])?;
+        Ok(std::fs::read(to.join(name))?)
+    };
+    ensure(attached("report.csv")? == content, || "another content".into())?;
+    alice.sends("team", "words good morning")?;
+    ensure(attached("words.txt")? == b"good morning", || "other words".into())?;
+    // What is not there costs its event, its owner is told, and the next one is answered.
+    alice.sends("team", "file /nowhere/at/all")?;
+    alice.sends("team", "words and good night")?;
+    screen.until("the bot goes on", |line| line["attachments"][0]["size"] == 14)?;
+    bot.interrupt()?;
+    Ok(())
+}
+
 #[test]
 fn a_program_reacts_and_is_told_of_reactions() -> Result {
     let site = Site::single()?;
