@@ -66,13 +66,15 @@ pub enum Color {
     Never,
 }
 
-/// By which signs of the terminal a person is told of messages.
+/// By which signs a person is told of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Told {
     /// The bell.
     pub bell: bool,
     /// A notification that the terminal shows (OSC 9).
     pub terminal: bool,
+    /// A notification of the desktop, in builds with the feature `desktop`.
+    pub desktop: bool,
 }
 
 impl FromStr for Told {
@@ -84,10 +86,16 @@ impl FromStr for Told {
             match word {
                 "bell" => told.bell = true,
                 "terminal" => told.terminal = true,
+                "desktop" if cfg!(feature = "desktop") => told.desktop = true,
+                "desktop" => {
+                    return Err("this build shows no notifications of the desktop: use one with the feature `desktop`, or \
+                                notify_command"
+                        .into());
+                }
                 "none" => told = Self::default(),
                 _ => {
                     return Err(format!(
-                        "'{word}' is no way to tell: bell, terminal or none, with commas between them"
+                        "'{word}' is no way to tell: bell, terminal, desktop or none, with commas between them"
                     ));
                 }
             }

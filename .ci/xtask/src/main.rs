@@ -7,6 +7,7 @@ mod arrows;
 mod attacks;
 mod check;
 mod deny;
+mod desktop;
 mod drill;
 mod links;
 mod other_commit;
@@ -63,6 +64,8 @@ cargo xtask COMMAND
   kills [--times N]      kills that many commands of a profile at any moment (1,000; the test command does it 12 times)
   file-kills [--times N] [--seed N]
                          kills an upload, and a download, that many times at any moment (20; the test command does it 3 times)
+  desktop                a message is told by a notification of a desktop: the agent with its feature `desktop`, and a bus
+                         (dbus-run-session and Python; not part of ci)
   ci                     fmt, clippy, doc, deny, arrows, rooms, rules, attacks, links, size, then test
 
   rooms                  which folder of a package uses which, and that none needs one that needs it
@@ -107,6 +110,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "soak" => suite::soak(rest),
         "kills" => suite::kills(rest),
         "file-kills" => suite::file_kills(rest),
+        "desktop" => none_left(rest).and_then(|()| desktop::check()),
         "ci" => none_left(rest).and_then(|()| check::ci()),
         "fmt" => none_left(rest).and_then(|()| check::fmt()),
         "clippy" => none_left(rest).and_then(|()| check::clippy()),

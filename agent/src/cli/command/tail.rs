@@ -17,7 +17,7 @@ use crate::cli::show::page::Page;
 /// Show new messages as they come, of all conversations or of some, until interrupted
 ///
 /// The setting `notify` (CIPHER_CHAT_NOTIFY) tells you of messages besides: `bell` rings, `terminal` has the terminal show a
-/// notification (OSC 9), `bell,terminal` does both; `notify_command` in a settings file, a list of a program and its words, runs
+/// notification (OSC 9), `bell,terminal` does both, `desktop` has the desktop show it (builds with the feature `desktop`); `notify_command` in a settings file, a list of a program and its words, runs
 /// it with the message as JSON on its standard input. Conversations that are muted stay silent (`group mute`).
 #[derive(Debug, clap::Args)]
 #[command(

@@ -1,4 +1,4 @@
-//! Telling a person of a message that came: a bell, a notification of the terminal, a program.
+//! Telling a person of a message that came: a bell, a notification of the terminal or the desktop, a program.
 //!
 //! Whether a message is told is decided below (rules R-NOTIFY); here is how. A program gets its words by an argument list and
 //! the message on its standard input: no shell reads anything that a peer wrote.
@@ -13,6 +13,8 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use crate::cli::context::Context;
+#[cfg(feature = "desktop")]
+use crate::cli::show::desktop;
 use crate::cli::show::hint;
 use crate::cli::show::line::Line;
 use crate::cli::show::ui::Ui;
@@ -62,6 +64,10 @@ impl Teller {
     pub fn tells(&self, message: &MessageView, conversation: &str) {
         if message.notify {
             self.ui.rings(self.told, message, conversation);
+            #[cfg(feature = "desktop")]
+            if self.told.desktop {
+                self.notifies(message.clone(), conversation.to_owned());
+            }
             if let Some(program) = &self.worthy {
                 self.runs(program, message);
             }
@@ -77,6 +83,22 @@ impl Teller {
     pub async fn finish(&self) {
         let all = u32::try_from(WAITING).unwrap_or(u32::MAX);
         drop(tokio::time::timeout(LAST, self.waiting.acquire_many(all)).await);
+    }
+
+    /// Has the desktop show it, when it is its turn.
+    #[cfg(feature = "desktop")]
+    fn notifies(&self, message: MessageView, conversation: String) {
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else { return };
+        let (running, ui) = (Arc::clone(&self.running), self.ui.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            let Ok(_turn) = running.acquire().await else { return };
+            let shown = tokio::time::timeout(PATIENCE, desktop::show(&message, &conversation)).await;
+            if let Err(why) = shown.unwrap_or_else(|_| Err("it does not answer".into())) {
+                let warning = format!("the desktop shows no notification: {why}");
+                drop(tokio::task::spawn_blocking(move || ui.warn(&warning)).await);
+            }
+        });
     }
 
     fn runs(&self, program: &Program, message: &MessageView) {

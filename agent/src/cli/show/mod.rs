@@ -9,6 +9,8 @@
 //! hint, notice: words for errors and notices of the library below
 //! ```
 
+#[cfg(feature = "desktop")]
+pub mod desktop;
 pub mod export;
 pub mod file;
 pub mod group;
