@@ -52,5 +52,5 @@ fn a_message_is_told_by_the_desktop_and_its_words_are_no_markup() -> Result {
         "category": "im.received",
     });
     ensure(told == expected, || told.to_string())?;
-    tail.interrupt()
+    tail.interrupt().map(drop)
 }
