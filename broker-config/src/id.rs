@@ -185,6 +185,16 @@ impl MessageId {
         Ok((Self(first), Self(last)))
     }
 
+    /// The id of what a member says was another message: it is never the id of a message, whatever that member names.
+    pub fn of_granted(group: &GroupId, giver: &AccountId, named: &Self) -> Self {
+        let full = digest("cipher-chat/granted/v1", &[group.as_bytes(), giver.as_bytes(), &named.0]);
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(full) {
+            *to = from;
+        }
+        Self(id)
+    }
+
     /// The id of a message: everybody who can read it computes the same, nobody transmits it.
     pub fn of_content(group: &GroupId, sender: &AccountId, payload: &[u8]) -> Self {
         let full = digest("cipher-chat/message/v1", &[group.as_bytes(), sender.as_bytes(), payload]);

@@ -17,6 +17,18 @@ pub const RECEIPT_MEMBERS: usize = 32;
 /// Largest thing that devices of one account tell each other in one message: room for one message of history with what is
 /// attached to it.
 pub const SYNC_BYTES: usize = TEXT_BYTES + 16 * 1024;
+/// Messages that a member gives another one at once.
+pub const GRANT_MESSAGES: usize = 1_000;
+/// Bytes of those messages.
+pub const GRANT_BYTES: usize = 1024 * 1024;
+/// Bytes of one piece of them, sealed: with the keys for [`DEVICES_PER_ACCOUNT`] it stays below [`MESSAGE_BYTES`].
+pub const GRANT_PIECE_BYTES: usize = TEXT_BYTES;
+/// Pieces of one grant.
+pub const GRANT_PIECES: usize = 32;
+/// Messages that one member gave and that are kept, per group.
+pub const GRANTED_OF_GIVER: usize = 2_000;
+/// Bytes of their words.
+pub const GRANTED_BYTES_OF_GIVER: usize = 4 * 1024 * 1024;
 /// Largest file that a site takes, unless its operator says otherwise.
 pub const FILE_BYTES: u64 = 100 * 1024 * 1024;
 /// Room for all files of a site, unless its operator says otherwise.

@@ -15,7 +15,10 @@ use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
-use cipher_broker::wire::content::{Attachment, Body, Content, Mention, Missing, MissingOf, Poll, Receipt};
+use cipher_broker::wire::content::{
+    Attachment, Body, Content, GrantKey, GrantedMessage, GrantedOf, HistoryGrant, Mention, Missing,
+    MissingOf, Poll, Receipt,
+};
 use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role, Settings};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
@@ -255,6 +258,9 @@ fn golden_content() {
     check("content-missing", &Content { body: Body::Missing(missing), ..text.clone() });
     let [delivered, read] = [7, 6].map(|id| Some(MessageId::from_bytes([id; 16])));
     check("content-receipt", &Content { body: Body::Receipt(Receipt { delivered, read }), ..text.clone() });
+    let grant = history_grant();
+    check("content-history-grant", &Content { body: Body::HistoryGrant(grant), ..text.clone() });
+    check("granted-messages", &vec![granted_message()]);
     let unnamed =
         Attachment { name: String::new(), mime: String::new(), expires: Timestamp::default(), ..file() };
     let attachments = vec![file(), unnamed];
@@ -583,7 +589,9 @@ fn golden_joining_by_link() {
     let times =
         Settings { expire_seconds: Some(3600), retention_seconds: Some(7_776_000), ..settings.clone() };
     check("group-data-settings", &GroupData { settings, ..data.clone() });
-    check("group-data-settings-of-time", &GroupData { settings: times, ..data });
+    check("group-data-settings-of-time", &GroupData { settings: times, ..data.clone() });
+    let history = Settings { may_grant: Some(Role::Member), ..Settings::default() };
+    check("group-data-settings-of-history", &GroupData { settings: history, ..data });
     let note = CommitNote::after(&CommitPlace { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
     let answers = vec![ByteBuf::from(vec![8; 16])];
@@ -669,6 +677,7 @@ fn golden_sync() {
         forwarded: false,
         pin: None,
         poll: None,
+        granted: None,
         expire: None,
         expires_at: None,
     };
@@ -748,6 +757,12 @@ fn golden_sync() {
         "sync-history-with-all-that-members-made-of-it",
         &SyncNote::History { device: device(), messages: vec![talked_about], done: 6, total: 9 },
     );
+    let given = granted_message().of;
+    let granted = SyncMessage { granted: Some(given), content: "granted".into(), ..message.clone() };
+    check(
+        "sync-history-granted",
+        &SyncNote::History { device: device(), messages: vec![granted], done: 1, total: 1 },
+    );
     let expires = SyncMessage { expire: Some(3600), expires_at: Some(at()), ..message.clone() };
     check(
         "sync-history-that-expires",
@@ -782,5 +797,41 @@ fn golden_admission() {
         [AdmissionPolicy::Open, AdmissionPolicy::Code, AdmissionPolicy::Work(20), AdmissionPolicy::Closed]
     {
         check(&format!("admission-{policy:?}").to_lowercase().replace(['(', ')'], "-"), &policy);
+    }
+}
+
+fn history_grant() -> HistoryGrant {
+    let key =
+        GrantKey { device: device(), kem: ByteBuf::from(vec![1; 32]), sealed: ByteBuf::from(vec![2; 48]) };
+    HistoryGrant {
+        id: ByteArray::new([9; 16]),
+        to: account(),
+        count: 40,
+        from: at(),
+        until: at(),
+        piece: 1,
+        pieces: 2,
+        keys: vec![key],
+        sealed: ByteBuf::from(vec![3; 60]),
+    }
+}
+
+fn granted_message() -> GrantedMessage {
+    let id = |id| MessageId::from_bytes([id; 16]);
+    GrantedMessage {
+        of: GrantedOf {
+            id: id(3),
+            account: account(),
+            kind: Kind::Person,
+            reply_to: Some(id(4)),
+            edited: true,
+        },
+        sequence: 70_000,
+        ago: 1,
+        sent_at: at(),
+        at: Some(at()),
+        text: "said before".into(),
+        forwarded: true,
+        attachments: vec![file()],
     }
 }

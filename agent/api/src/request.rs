@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::command::{
-    account, bot, contact, device, event, evidence, file, group, invite, message, poll, status,
+    account, bot, contact, device, event, evidence, file, group, history, invite, message, poll, status,
 };
 use crate::error::{Error, ErrorKind};
 use crate::reply::{Done, Misplaced, Reply};
@@ -224,6 +224,7 @@ requests! {
         PollVote, "poll.vote": poll::Vote => MessageView;
         PollClose, "poll.close": poll::Close => MessageView;
         Read, "message.read": message::Read => Vec<MessageView>;
+        GrantHistory, "history.grant": history::Grant => MessageView;
         Search, "message.search": message::Search => message::Found;
         Shown, "message.shown": message::Shown => Done;
         CheckFiles, "file.check": file::Check => Done;

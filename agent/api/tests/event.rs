@@ -44,6 +44,7 @@ fn every_event_has_its_golden_json() {
         message(sample::said()),
         message(sample::unknown_kind()),
         message(sample::missing()),
+        message(sample::grants()),
         message(sample::reached()),
         message(sample::failed()),
         message(sample::disappears()),

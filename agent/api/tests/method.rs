@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cipher_api::command::{
-    account, bot, contact, device, event, evidence, file, group, invite, message, poll, status,
+    account, bot, contact, device, event, evidence, file, group, history, invite, message, poll, status,
 };
 use cipher_api::reply::Done;
 use cipher_api::request::METHODS;
@@ -198,6 +198,7 @@ fn every_method_has_its_golden_json() {
         edit_seconds: Some(900),
         expire_seconds: Some(3600),
         retention_seconds: Some(86_400),
+        history: Some(WhoMay::All),
     };
     let unset = group::Set {
         topic: None,
@@ -206,6 +207,7 @@ fn every_method_has_its_golden_json() {
         edit_seconds: Some(0),
         expire_seconds: None,
         retention_seconds: Some(0),
+        history: Some(WhoMay::Nobody),
         ..set.clone()
     };
     methods.add(&[set, unset], &[sample::group_view()]);
@@ -268,6 +270,8 @@ fn every_method_has_its_golden_json() {
                 sample::said(),
                 sample::unknown_kind(),
                 sample::missing(),
+                sample::grants(),
+                sample::granted(),
                 sample::reached(),
                 sample::failed(),
                 sample::disappears(),
@@ -279,6 +283,13 @@ fn every_method_has_its_golden_json() {
             ],
         ],
     );
+    let grant = |last, age_seconds| history::Grant {
+        target: ops(),
+        who: Who::Handle(handle("carol")),
+        last,
+        age_seconds,
+    };
+    methods.add(&[grant(Some(40), None), grant(None, Some(2_592_000))], &[sample::grants()]);
     let search = |query: &str| message::Search {
         query: query.into(),
         target: None,

@@ -8,8 +8,8 @@ use cipher_api::view::{
     RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
 };
 use cipher_api::view::{
-    Body, GroupEvent, MissingView, PollOptionView, PollView, ReactionView, ReceiptView, SettingsView, WhoMay,
-    WhoView,
+    Body, GrantView, GrantedView, GroupEvent, MissingView, PollOptionView, PollView, ReactionView,
+    ReceiptView, SettingsView, WhoMay, WhoView,
 };
 use cipher_api::view::{QuotedState, QuotedView};
 use cipher_api::{Advice, Error, ErrorKind};
@@ -197,6 +197,7 @@ pub(crate) fn settings() -> SettingsView {
         edit_seconds: Some(900),
         expire_seconds: Some(3600),
         retention_seconds: None,
+        history: WhoMay::All,
     }
 }
 
@@ -296,6 +297,29 @@ pub(crate) fn unknown_kind() -> MessageView {
 pub(crate) fn missing() -> MessageView {
     let missing = MissingView { handle: "carol".into(), account_id: account(6), count: 3 };
     MessageView { body: Body::Missing(vec![missing]), text: String::new(), ..said() }
+}
+
+pub(crate) fn grants() -> MessageView {
+    let grant = GrantView {
+        to: "carol".into(),
+        account_id: account(6),
+        count: 40,
+        from: at(1),
+        until: at(2),
+        refused: false,
+    };
+    MessageView { body: Body::Grant(grant), text: "gave @carol the last 40 messages".into(), ..said() }
+}
+
+pub(crate) fn granted() -> MessageView {
+    let granted = GrantedView {
+        message: MessageId::from_bytes([7; 16]),
+        from: "alice".into(),
+        account_id: account(1),
+        reply_to: Some(MessageId::from_bytes([8; 16])),
+        edited: true,
+    };
+    MessageView { body: Body::Granted(granted), ..said() }
 }
 
 pub(crate) fn reached() -> MessageView {

@@ -23,6 +23,7 @@ mod doubled;
 mod files;
 mod flips;
 mod forgetting;
+mod granting;
 mod hostile;
 mod join_link;
 mod journal;

@@ -53,7 +53,7 @@ enum Word {
 }
 
 /// What the words of an argument name, by its command and its id in the tree: one id means different things in different commands.
-const WORDS: [(&str, &[(&str, Word)]); 47] = [
+const WORDS: [(&str, &[(&str, Word)]); 48] = [
     ("", &[("profile", Word::Profile)]),
     ("send", &[("target", Word::Target), ("reply_to", Word::Message), ("thread", Word::Message)]),
     ("read", &[("target", Word::Target), ("after", Word::Message), ("around", Word::Message)]),
@@ -90,6 +90,7 @@ const WORDS: [(&str, &[(&str, Word)]); 47] = [
     ("group unban", &[("group", Word::Group), ("who", Word::Account)]),
     ("group role", &[("group", Word::Group), ("who", Word::Account)]),
     ("group requests", &[("group", Word::Group), ("accept", Word::Account), ("deny", Word::Account)]),
+    ("history grant", &[("group", Word::Group), ("who", Word::Account)]),
     ("contact add", &[("handle", Word::Account)]),
     ("contact accept", &[("handle", Word::Account)]),
     ("contact decline", &[("handle", Word::Account)]),

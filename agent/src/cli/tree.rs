@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
     audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, export,
-    forward, group, join, man, pin, poll, profile, react, read, register, rpc, schema, search, send, slot,
-    sync, tail, thread, token, up, whoami,
+    forward, group, history, join, man, pin, poll, profile, react, read, register, rpc, schema, search, send,
+    slot, sync, tail, thread, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -42,6 +42,7 @@ pub enum Verb {
     Thread(thread::Args),
     Poll(poll::Args),
     Group(group::Args),
+    History(history::Args),
     Join(join::Args),
     Contact(contact::Args),
     Bot(bot::Args),
@@ -85,6 +86,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Man(args) => man::run(context, args, Cli::command()),
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
+        Verb::History(args) => Box::pin(history::run(context, args)).await,
         Verb::Forward(args) => Box::pin(forward::run(context, args)).await,
         Verb::Pin(args) => Box::pin(pin::pin(context, args)).await,
         Verb::Pins(args) => Box::pin(pin::pins(context, args)).await,

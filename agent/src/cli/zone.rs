@@ -45,6 +45,11 @@ impl Zone {
         time.parse().map_or_else(|_| safe_text(time), |at| self.hour(at))
     }
 
+    /// A sentence of this agent in which words are times, with those of the person's clock.
+    pub fn times_in(&self, sentence: &str) -> String {
+        sentence.split(' ').map(|word| self.minute(word)).collect::<Vec<_>>().join(" ")
+    }
+
     /// The day on which it was here.
     pub fn day(&self, time: &str) -> Option<Date> {
         time.parse().ok().map(|at: jiff::Timestamp| self.rules().to_datetime(at).date())

@@ -47,7 +47,21 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
         Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => of_members(Change::Removed),
         Body::Event { event: GroupEvent::Role, .. } => of_members(Change::Role),
         // R-SAY-01: what a member sent under the name of an event is not one.
-        Body::Unknown(_) | Body::Missing(_) | Body::Event { .. } => Some(EventKind::Unknown),
+        Body::Grant(grant) => {
+            let from = &message.from;
+            Some(EventKind::HistoryGranted {
+                message_id: message.id,
+                sender: sender(view, &from.handle, from.account_id, from.kind)?,
+                to: grant.to.clone(),
+                to_id: grant.account_id,
+                count: grant.count,
+                refused: grant.refused,
+            })
+        }
+        // R-GRANT-07: what was said before is said to nobody now.
+        Body::Unknown(_) | Body::Missing(_) | Body::Granted(_) | Body::Event { .. } => {
+            Some(EventKind::Unknown)
+        }
     }
 }
 

@@ -22,10 +22,11 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 47] = [
+const ROWS: [(&str, Right); 48] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.search", Right::Conversation),
+    ("history.grant", Right::Conversation),
     ("message.shown", Right::Conversation),
     ("message.edit", Right::Conversation),
     ("message.delete", Right::Conversation),
@@ -209,6 +210,7 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Message(M::Send(of)) => Place::Target(&mut of.target),
         Command::Message(M::Read(of)) => Place::Target(&mut of.target),
         Command::Message(M::Search(of)) => of.target.as_mut().map_or(Place::Everywhere, Place::Target),
+        Command::Message(M::GrantHistory(of)) => Place::Target(&mut of.target),
         Command::Message(M::Shown(of)) => Place::Group(of.group),
         Command::Message(M::Typing(of)) => Place::Target(&mut of.target),
         Command::Message(M::Edit(of)) => Place::Message(&mut of.message),

@@ -52,6 +52,8 @@ fn every_command_explains_itself_with_examples() {
         vec!["token", "create"],
         vec!["group", "create"],
         vec!["group", "role"],
+        vec!["history"],
+        vec!["history", "grant"],
     ];
     for command in all {
         let mut args = command.clone();

@@ -173,6 +173,22 @@ pub enum EventKind {
         #[serde(default)]
         hops: u8,
     },
+    /// A member gave another one messages of before that one came; bots are not told these.
+    HistoryGranted {
+        /// The message that says so.
+        message_id: MessageId,
+        /// Who gave them.
+        sender: Sender,
+        /// Who got them: the handle where it is known.
+        to: String,
+        /// The account that got them.
+        to_id: AccountId,
+        /// How many.
+        count: u32,
+        /// The group does not let it: nobody has got anything.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
+    },
     /// Something a later host knows.
     #[serde(other)]
     Unknown,
@@ -338,6 +354,7 @@ impl Event {
             | EventKind::Vote(_)
             | EventKind::PollClosed { .. }
             | EventKind::Pinned { .. }
+            | EventKind::HistoryGranted { .. }
             | EventKind::Unknown => None,
         }
     }
@@ -349,6 +366,7 @@ impl Event {
             EventKind::Deleted { sender, hops, .. }
             | EventKind::PollClosed { sender, hops, .. }
             | EventKind::Pinned { sender, hops, .. } => Some((sender, *hops)),
+            EventKind::HistoryGranted { sender, .. } => Some((sender, 0)),
             EventKind::Reaction(reaction) => Some((&reaction.sender, reaction.hops)),
             EventKind::Vote(vote) => Some((&vote.sender, vote.hops)),
             EventKind::Joined { .. }

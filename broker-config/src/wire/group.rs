@@ -89,6 +89,9 @@ pub struct Settings {
     /// How long after the broker stored it a message is kept by members, in seconds, read or not; `None` for ever.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub retention_seconds: Option<u32>,
+    /// Least role that may give a member messages of before it came; `None` for nobody.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub may_grant: Option<Role>,
 }
 
 impl Settings {

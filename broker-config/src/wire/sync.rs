@@ -11,7 +11,7 @@ use crate::certificate::Kind;
 use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId, GroupId, MessageId};
 use crate::time::Timestamp;
-use crate::wire::content::{Attachment, Mention};
+use crate::wire::content::{Attachment, GrantedOf, Mention};
 use crate::wire::registry::PublicProfile;
 
 /// One thing worth telling.
@@ -245,6 +245,9 @@ pub struct SyncMessage {
     /// Its answers and who chose which, if it is a poll.
     #[serde(rename = "po", default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<SyncPoll>,
+    /// What it was, if its account gave it to this one as a message of before.
+    #[serde(rename = "gr", default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<GrantedOf>,
 }
 
 /// Words that a message had before.

@@ -27,6 +27,8 @@ mod export;
 mod files;
 #[path = "e2e/finding.rs"]
 mod finding;
+#[path = "e2e/history.rs"]
+mod history;
 #[path = "e2e/idle.rs"]
 mod idle;
 #[path = "e2e/invite.rs"]

@@ -142,14 +142,17 @@ pub struct Set {
     /// For how many seconds after it was said a message is kept at most, read or not; 0 for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_seconds: Option<u32>,
+    /// Who may give a member messages of before it came (`history.grant`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<WhoMay>,
 }
 
 impl Set {
     /// Sets nothing yet.
     pub const fn of(target: Target) -> Self {
-        let (topic, delete, pin) = (None, None, None);
+        let (topic, delete, pin, history) = (None, None, None, None);
         let (edit_seconds, expire_seconds, retention_seconds) = (None, None, None);
-        Self { target, topic, delete, pin, edit_seconds, expire_seconds, retention_seconds }
+        Self { target, topic, delete, pin, edit_seconds, expire_seconds, retention_seconds, history }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod event;
 pub mod evidence;
 pub mod file;
 pub mod group;
+pub mod history;
 pub mod invite;
 pub mod message;
 pub mod poll;

@@ -74,6 +74,9 @@ pub struct SettingsView {
     /// For how many seconds after it was said a message is kept at most, read or not; `null` for ever.
     #[serde(default)]
     pub retention_seconds: Option<u32>,
+    /// Who may give a member messages of before it came.
+    #[serde(default)]
+    pub history: WhoMay,
 }
 
 impl Default for SettingsView {
@@ -85,15 +88,17 @@ impl Default for SettingsView {
             edit_seconds: None,
             expire_seconds: None,
             retention_seconds: None,
+            history: WhoMay::Nobody,
         }
     }
 }
 
 /// The members that may do something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhoMay {
     /// No member.
+    #[default]
     Nobody,
     /// Owners.
     Owners,

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use crate::encoding::{Time, maybe_time, time};
 use crate::error::Error;
-use crate::view::AttachmentView;
+use crate::view::{AttachmentView, GrantView, GrantedView};
 
 /// What stands at one place of a conversation: what a member said, or what this agent observed. No payload of a member makes
 /// the latter. In JSON its `type` is `message` or `event`.
@@ -190,7 +190,7 @@ impl MessageView {
         (self.edited_at, self.deleted_by, self.pinned_by, self.thread) = (None, None, None, None);
         (self.mentions_own, self.forwarded) = (false, false);
         (self.quoted, self.notify) = (None, false);
-        if matches!(self.body, Body::Poll(_)) {
+        if matches!(self.body, Body::Poll(_) | Body::Granted(_)) {
             self.body = Body::Text;
         }
     }
@@ -199,7 +199,12 @@ impl MessageView {
     pub fn event(&self) -> Option<GroupEvent> {
         match &self.body {
             Body::Event { event, .. } => Some(*event),
-            Body::Text | Body::Poll(_) | Body::Unknown(_) | Body::Missing(_) => None,
+            Body::Text
+            | Body::Poll(_)
+            | Body::Unknown(_)
+            | Body::Missing(_)
+            | Body::Grant(_)
+            | Body::Granted(_) => None,
         }
     }
 }
@@ -216,6 +221,11 @@ pub enum Body {
     /// A member says that the log lost messages; these are the ones of them that are not here, by the accounts that had
     /// said them.
     Missing(Vec<MissingView>),
+    /// A member gave another one messages of before it came.
+    Grant(GrantView),
+    /// A message of before this account came, as the member in `from` says that gave it: `text`, `sent_at` and `at` are that
+    /// member's word.
+    Granted(GrantedView),
     /// This agent observed a change of the group; `from` is the member that made it.
     Event {
         /// The change.
@@ -223,6 +233,28 @@ pub enum Body {
         /// The accounts it is about.
         who: Vec<WhoView>,
     },
+}
+
+impl Body {
+    /// The answers, if it is a poll.
+    pub const fn poll(&self) -> Option<&PollView> {
+        if let Self::Poll(poll) = self { Some(poll) } else { None }
+    }
+
+    /// What is missing, if it is a word about that.
+    pub fn missing(&self) -> &[MissingView] {
+        if let Self::Missing(missing) = self { missing } else { &[] }
+    }
+
+    /// What was given to whom, if it is that.
+    pub const fn grant(&self) -> Option<&GrantView> {
+        if let Self::Grant(grant) = self { Some(grant) } else { None }
+    }
+
+    /// What was said before, if it is a word about that.
+    pub const fn granted(&self) -> Option<&GrantedView> {
+        if let Self::Granted(granted) = self { Some(granted) } else { None }
+    }
 }
 
 /// A change of a group, as this agent observed it in a commit; or what it missed.
@@ -358,7 +390,7 @@ enum Entry<'a> {
         /// Whether it is worth telling the person at once.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         notify: bool,
-        /// `text`, `poll`, `missing`, or the name that the sender gave to a kind that this version does not know.
+        /// `text`, `poll`, `missing`, `history-grant`, `granted`, or the name that the sender gave to a kind that this version does not know.
         kind: Cow<'a, str>,
         /// The member's text.
         text: Cow<'a, str>,
@@ -412,6 +444,15 @@ enum Entry<'a> {
         /// Of kind `missing`: messages that the sender says were lost and that are not here.
         #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
         missing: Cow<'a, [MissingView]>,
+        /// Of kind `history-grant`: what the sender gave to whom.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<Cow<'a, GrantView>>,
+        /// Of kind `granted`: what the message was, as the sender says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        granted: Option<Cow<'a, GrantedView>>,
+        /// Of kind `granted`: the handle of the sender, whose word all of it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        granted_by: Option<Cow<'a, str>>,
         /// Of an own message: who came how far with it, as these accounts say.
         #[serde(default, skip_serializing_if = "<[ReceiptView]>::is_empty")]
         receipts: Cow<'a, [ReceiptView]>,
@@ -473,6 +514,8 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             Body::Poll(_) => kind::POLL,
             Body::Unknown(kind) => kind,
             Body::Missing(_) => kind::MISSING,
+            Body::Grant(_) => kind::HISTORY_GRANT,
+            Body::Granted(_) => kind::GRANTED,
             Body::Event { event, who } => {
                 let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
                 return Self::Event {
@@ -518,14 +561,11 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             thread: view.thread,
             forwarded: view.forwarded,
             pinned_by: view.pinned_by.as_deref().map(Cow::Borrowed),
-            poll: match &view.body {
-                Body::Poll(poll) => Some(Cow::Borrowed(poll)),
-                Body::Text | Body::Missing(_) | Body::Unknown(_) | Body::Event { .. } => None,
-            },
-            missing: match &view.body {
-                Body::Missing(missing) => missing.into(),
-                Body::Text | Body::Poll(_) | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
-            },
+            poll: view.body.poll().map(Cow::Borrowed),
+            missing: Cow::Borrowed(view.body.missing()),
+            grant: view.body.grant().map(Cow::Borrowed),
+            granted: view.body.granted().map(Cow::Borrowed),
+            granted_by: view.body.granted().map(|_| view.from.handle.as_str().into()),
             receipts: Cow::Borrowed(&view.receipts),
             failure: view.failure.as_deref().map(Cow::Borrowed),
             expire: view.expire,
@@ -566,6 +606,9 @@ impl From<Entry<'_>> for MessageView {
                 pinned_by,
                 poll,
                 missing,
+                grant,
+                granted,
+                granted_by: _,
                 receipts,
                 failure,
                 expire,
@@ -587,6 +630,14 @@ impl From<Entry<'_>> for MessageView {
                         |poll| Body::Poll(poll.into_owned()),
                     ),
                     kind::MISSING => Body::Missing(missing.into_owned()),
+                    kind::HISTORY_GRANT => grant.map_or_else(
+                        || Body::Unknown(kind::HISTORY_GRANT.into()),
+                        |grant| Body::Grant(grant.into_owned()),
+                    ),
+                    kind::GRANTED => granted.map_or_else(
+                        || Body::Unknown(kind::GRANTED.into()),
+                        |granted| Body::Granted(granted.into_owned()),
+                    ),
                     _ => Body::Unknown(kind.into_owned()),
                 },
                 text: text.into_owned(),

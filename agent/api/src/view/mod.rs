@@ -7,6 +7,7 @@ pub mod device;
 pub mod event;
 pub mod evidence;
 pub mod file;
+pub mod grant;
 pub mod group;
 pub mod invite;
 pub mod message;
@@ -20,6 +21,7 @@ pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use event::{EventsView, KeptEvent};
 pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
 pub use file::{AttachmentView, FileView, OpenFileView, UploadView};
+pub use grant::{GrantView, GrantedView};
 pub use group::{
     DeniedView, GroupState, GroupView, MemberView, MutedView, OfferedView, RecoveringView, RecoveringWhy,
     SettingsView, WhoMay,

@@ -171,14 +171,15 @@ impl Core {
     fn is_due(&self, group: &GroupId, row: &MessageRow) -> bool {
         let own = row.account == self.state.own_id();
         match row.body() {
-            RowBody::Text | RowBody::Poll | RowBody::Missing | RowBody::Unknown(_) => {
+            RowBody::Text | RowBody::Poll | RowBody::Missing | RowBody::Grant | RowBody::Unknown(_) => {
                 !own && !row.deleted
                     && !self.state.is_over(group, row, self.run.now)
                     && !self.state.hides(row)
             }
             // R-CONTENT-01: a change that had no effect is nothing that happened.
             RowBody::Change(..) => !own && row.edited.is_some() && !self.state.hides(row),
-            RowBody::Silent => false,
+            // R-GRANT-07: nobody says it to the bot.
+            RowBody::Granted(_) | RowBody::Silent => false,
             RowBody::Event(event, _) => !own || is_of_members(event),
         }
     }

@@ -32,6 +32,8 @@ impl Core {
             RowBody::Text
             | RowBody::Poll
             | RowBody::Missing
+            | RowBody::Grant
+            | RowBody::Granted(_)
             | RowBody::Unknown(_)
             | RowBody::Change(..)
             | RowBody::Silent => row.account,

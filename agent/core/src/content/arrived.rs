@@ -41,6 +41,9 @@ impl Core {
             row.forget();
         }
         self.state.note_pin(group, &row);
+        if row.granted().is_none() {
+            self.came_itself(group, place.0, &id)?;
+        }
         self.history.insert(group, place, row);
         self.change_arrived(group, place, &id)
     }

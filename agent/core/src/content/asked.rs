@@ -204,7 +204,7 @@ impl Core {
     fn delete_here(&mut self, message: &MessageRef) -> Result<Reply> {
         let Meant { group, id, row } = self.meant(message)?;
         let Some((place, mut row)) = row else { return Err(not_in_log()) };
-        if !row.is_words() {
+        if !row.has_words() {
             return Err(no_words());
         }
         let unread = self.is_unread(&group, place.0, &row);
@@ -263,6 +263,10 @@ fn answer(options: &[String], named: &str) -> Result<u8> {
 fn refused(without: Without, row: Option<&MessageRow>) -> Error {
     let event = row.is_some_and(|row| !row.is_said());
     match without.0 {
+        // R-GRANT-07: it is another member's word of what was said.
+        _ if row.is_some_and(|row| row.granted().is_some()) => ErrorKind::Refused
+            .because("a member gave you this message of before you came: it can be answered, and not changed")
+            .hint(Advice::NothingChanged),
         "R-CONTENT-04" => deleted_already(),
         "R-CONTENT-09" if event => ErrorKind::Refused
             .because("this line is no message that a member said: nothing can be put under it")

@@ -55,6 +55,7 @@ impl Core {
                 Err(without) => Came::Without(without),
             },
             None => {
+                self.granted_taken_back(group, of, waiting)?;
                 self.keep_waiting(group, of, waiting.clone());
                 Came::Waits
             }
@@ -183,6 +184,7 @@ impl Core {
             | Body::Sync(_)
             | Body::Missing(_)
             | Body::Receipt(_)
+            | Body::HistoryGrant(_)
             | Body::Unknown { .. } => return None,
         };
         (waiting.change, waiting.sent_at, waiting.powers) = (change, content.sent_at, powers);

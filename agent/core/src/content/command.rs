@@ -37,6 +37,7 @@ impl Core {
             M::PollCreate(create) => self.poll_create(ticket, create),
             M::PollVote(poll::Vote { message, options }) => self.poll_vote(ticket, &message, &options),
             M::PollClose(poll::Close { message }) => self.poll_close(ticket, &message),
+            M::GrantHistory(asked) => self.grant_history(ticket, &asked),
             M::Search(asked) => self.search(&asked).map(Some),
             M::Shown(message::Shown { group, ids }) => {
                 self.state.identity()?;

@@ -165,7 +165,12 @@ impl Core {
     }
 
     /// Nothing is left of a message but that it was there. Whether it was to be read.
-    fn forget_message(&mut self, group: GroupId, place: Place, mut row: MessageRow) -> Result<bool> {
+    pub(super) fn forget_message(
+        &mut self,
+        group: GroupId,
+        place: Place,
+        mut row: MessageRow,
+    ) -> Result<bool> {
         let id = row.id;
         let unread = self.is_unread(&group, place.0, &row);
         let hidden = self.state.hides(&row);
@@ -229,13 +234,23 @@ impl Core {
             }
             for (place, row) in rows {
                 let until = row.kept_until(seconds);
+                if row.granted().is_some() && until > now {
+                    // R-GRANT-09: its place says nothing of its time, which is another member's word.
+                    if row.expires_at.is_none_or(|at| at > until) {
+                        let mut row = row;
+                        row.expires_at = Some(until);
+                        self.history.insert(group, place, row);
+                    }
+                    kept_from = place.0;
+                    continue;
+                }
                 if until > now {
                     next = Some(until);
                     break 'pages;
                 }
                 *left = left.saturating_sub(1);
                 kept_from = place.0;
-                if row.is_words() {
+                if row.has_words() {
                     unread |= self.forget_message(group, place, row)?;
                 }
             }

@@ -10,6 +10,7 @@ use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::{codec, limit};
 
 use crate::content::file;
+use crate::content::grant::Judged;
 use crate::machine::Core;
 use crate::state::live::Live;
 use crate::state::{MessageRow, Powers, Skip};
@@ -86,7 +87,22 @@ impl Core {
             content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
         }
         self.state.came_after_all(group, &id);
+        let powers = Powers::of(&live.data, &leaf.account);
+        let entry_at = self.run.group.entry_at(self.run.now);
         let lacked = match &content.body {
+            Body::HistoryGrant(grant) => {
+                let by = (leaf.account, powers);
+                let to_member = live.roster.values().any(|leaf| leaf.account == grant.to);
+                let (judged, line) = self.grant_judged(group, by, to_member, grant, (id, entry_at));
+                let counts = matches!(judged, Judged::Begins | Judged::GoesOn);
+                if counts && grant.to == self.state.own_id() && !self.state.blocks(&leaf.account) {
+                    self.grant_came(group, live, leaf.author(), powers, grant)?;
+                }
+                match line {
+                    Some(line) => Some(line),
+                    None => return Ok(()),
+                }
+            }
             Body::Missing(missing) => match self.told_missing(group, &leaf, missing)? {
                 Some(lacked) => Some(lacked),
                 None => return Ok(()),
@@ -94,13 +110,12 @@ impl Core {
             _ => None,
         };
         let accepted = content.body == Body::ContactAccepted;
-        let powers = Powers::of(&live.data, &leaf.account);
         let change = Self::waiting_change(id, leaf.account, sequence, &content, powers);
         let mut row = MessageRow::said(id, leaf.author(), content);
         if let Some(lacked) = lacked {
             row.text = lacked;
         }
-        row.at = Some(self.run.group.entry_at(self.run.now));
+        row.at = Some(entry_at);
         self.will_expire(group, (sequence, 0), &mut row, powers);
         if accepted {
             self.run.received = self.run.received.saturating_add(1);
@@ -153,6 +168,7 @@ fn is_within_limits(body: &Body) -> bool {
     let fits = match body {
         Body::Sync(data) => data.len() <= limit::SYNC_BYTES,
         Body::Unknown { data, .. } => data.as_ref().is_none_or(|data| data.len() <= limit::SYNC_BYTES),
+        Body::HistoryGrant(grant) => grant.sealed.len() <= limit::GRANT_PIECE_BYTES,
         Body::Vote { choices, .. } => choices.len() <= limit::POLL_OPTIONS,
         Body::Text(_)
         | Body::Edit { .. }

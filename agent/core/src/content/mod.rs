@@ -24,6 +24,8 @@ mod expiry;
 mod file;
 mod file_name;
 pub(crate) mod forget;
+mod grant;
+mod granted;
 pub(crate) mod heard;
 mod look;
 pub(crate) mod missing;

@@ -35,10 +35,19 @@ impl Core {
 
     /// The message that is answered: a whole id is taken as it is, for what it names may not be here.
     pub(super) fn replied_to(&self, target: &Target, id: String) -> Result<MessageId> {
-        match id.parse() {
-            Ok(id) => Ok(id),
-            Err(_) => Ok(self.meant(&MessageRef { id, within: Some(target.clone()) })?.id),
+        let id = match id.parse() {
+            Ok(id) => id,
+            Err(_) => self.meant(&MessageRef { id, within: Some(target.clone()) })?.id,
+        };
+        // R-GRANT-07: others know what a member gave to this account by the id that it has for them.
+        let groups = self.resolve(target).map(|group| self.conversations(target, group)).unwrap_or_default();
+        for group in groups {
+            let found = self.history.find(group, &id, self.state.went_back(&group))?;
+            if let Some(of) = found.as_ref().and_then(|(_, row)| row.granted()) {
+                return Ok(of.id);
+            }
         }
+        Ok(id)
     }
 
     fn named(&self, message: &MessageRef, what: Nameable) -> Result<Meant> {

@@ -180,7 +180,9 @@ impl Core {
         let judge = |place: Place, row: &MessageRow| {
             let at = row.at.unwrap_or(row.sent_at);
             if let Some(since) = wish.since.filter(|since| at < *since) {
-                let is_over = row.at.is_some_and(|at| at < since.minus(CLOCK_BACK));
+                // The time of what a member gave is that member's word.
+                let is_over =
+                    row.granted().is_none() && row.at.is_some_and(|at| at < since.minus(CLOCK_BACK));
                 return if end == End::Newest && is_over { Verdict::Stop } else { Verdict::Pass };
             }
             let is_read = wish.unread && !self.is_unread(&group, place.0, row);

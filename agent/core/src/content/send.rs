@@ -199,8 +199,11 @@ impl Core {
         self.will_expire(group, (sequence, 0), &mut stored, seal.powers);
         // As the group was when it was sealed, which is how everybody else judges it.
         let change = Self::waiting_change(message, stored.account, sequence, &content, seal.powers);
-        let shown = !content.body.is_silent();
         let first = self.history.seen(&group, &message)?.is_none();
+        let mut shown = !content.body.is_silent();
+        if first && let Some(line) = self.own_grant_line(group, &content, seal.powers, message) {
+            (stored.text, shown) = (line, true);
+        }
         let row = (first && shown).then_some((&mut stored, &content));
         self.keep_said(group, &seal, sequence, (message, payload), row);
         if first {
@@ -213,6 +216,17 @@ impl Core {
                 came = self.change_came(group, &change, of)?;
             }
             return self.tell_changed_one(group, &of, came, ticket);
+        }
+        if let Body::HistoryGrant(grant) = &content.body
+            && !(first && shown)
+        {
+            // Another piece told of it.
+            let line = self.line_of_grant(group, grant)?;
+            let view = line.map(|(place, row)| Box::new(self.message_view(group, place, &row)));
+            if let (Some(ticket), Some(view)) = (ticket, view) {
+                self.run.reply(ticket, Ok(Reply::Message(view)));
+            }
+            return Ok(());
         }
         let view = self.message_view(group, (sequence, 0), &stored);
         if first {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use cipher_api::Target;
 use cipher_api::command::message::TextMark;
 use cipher_api::view::{
-    Body, GroupEvent, MessageState, MessageView, PollOptionView, PollView, QuotedState, QuotedView,
-    ReactionView, SenderView, WhoView,
+    Body, GrantView, GrantedView, GroupEvent, MessageState, MessageView, PollOptionView, PollView,
+    QuotedState, QuotedView, ReactionView, SenderView, WhoView,
 };
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Content;
 
 use crate::content::notify::{self, Said};
@@ -18,7 +19,7 @@ use crate::content::{file, missing, query};
 use crate::machine::Core;
 use crate::state::mention;
 use crate::state::position::sequence_of;
-use crate::state::{Author, MessageRow, OutboxKind, Place, PollRow, RowBody};
+use crate::state::{Author, GrantLine, MessageRow, OutboxKind, Place, PollRow, RowBody};
 
 /// Most characters of a message that an answer to it repeats.
 const QUOTED: usize = 200;
@@ -92,7 +93,7 @@ impl Core {
     }
 
     /// The words of a row, with the members that they name as they are called now.
-    fn words(&self, row: &MessageRow) -> String {
+    pub(super) fn words(&self, row: &MessageRow) -> String {
         mention::shown(&row.text, &row.mentions, |account| self.name_in_words(account))
     }
 
@@ -202,6 +203,14 @@ impl Core {
                 .as_ref()
                 .map_or_else(|| Body::Unknown(String::new()), |poll| Body::Poll(self.poll(poll))),
             RowBody::Missing => Body::Missing(self.missing_views(&row.text)),
+            RowBody::Grant => Body::Grant(self.grant_view(&row.text)),
+            RowBody::Granted(of) => Body::Granted(GrantedView {
+                message: of.id,
+                from: self.state.handle_of(&of.account),
+                account_id: of.account,
+                reply_to: of.reply_to,
+                edited: of.edited,
+            }),
             RowBody::Unknown(kind) => Body::Unknown(kind.to_owned()),
             RowBody::Change(..) | RowBody::Silent => Body::Unknown(String::new()),
             RowBody::Event(event, who) => Body::Event {
@@ -211,12 +220,27 @@ impl Core {
         }
     }
 
+    /// What a member gave to whom, as the row of the line keeps it.
+    fn grant_view(&self, text: &str) -> GrantView {
+        let nobody = AccountId::from_bytes([0; 32]);
+        let (from, until) = (Timestamp::default(), Timestamp::default());
+        let nothing = GrantLine { to: nobody, count: 0, from, until, refused: true };
+        let GrantLine { to, count, from, until, refused } = GrantLine::of_text(text).unwrap_or(nothing);
+        GrantView { to: self.state.handle_of(&to), account_id: to, count, from, until, refused }
+    }
+
     /// System lines are stored as facts and become sentences when they are shown, when handles are known.
     fn sentence(&self, row: &MessageRow) -> String {
         let (event, who) = match row.body() {
             RowBody::Event(event, who) => (event, who),
             RowBody::Missing => return missing::sentence(&self.missing_views(&row.text)),
-            RowBody::Text | RowBody::Poll | RowBody::Unknown(_) | RowBody::Change(..) | RowBody::Silent => {
+            RowBody::Grant => return granting(&self.grant_view(&row.text)),
+            RowBody::Granted(_)
+            | RowBody::Text
+            | RowBody::Poll
+            | RowBody::Unknown(_)
+            | RowBody::Change(..)
+            | RowBody::Silent => {
                 return self.words(row);
             }
         };
@@ -371,6 +395,15 @@ fn beginning(text: &str) -> String {
         begun.push('…');
     }
     begun
+}
+
+/// R-GRANT-06: as people read it; who gave it stands before it.
+fn granting(grant: &GrantView) -> String {
+    let (to, messages) = (&grant.to, if grant.count == 1 { "message" } else { "messages" });
+    if grant.refused {
+        return format!("wanted to give @{to} earlier messages, which this group does not allow");
+    }
+    format!("gave @{to} the last {} {messages}, from {} to {}", grant.count, grant.from, grant.until)
 }
 
 #[cfg(test)]

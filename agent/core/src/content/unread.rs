@@ -70,6 +70,8 @@ impl Core {
     fn counts(&self, row: &MessageRow) -> bool {
         row.is_said()
             && row.is_shown()
+            // R-GRANT-07: nobody has to read what was said before.
+            && row.granted().is_none()
             && !row.deleted
             && !row.failed
             && row.account != self.state.own_id()

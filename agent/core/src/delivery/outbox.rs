@@ -19,7 +19,7 @@ use cipher_api::{Error, ErrorKind, Event, Notice, Result};
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::Content;
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::{codec, limit};
 
@@ -380,15 +380,30 @@ impl Core {
     pub(super) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &DeviceSigner) -> Result<()> {
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
+        let group = row.group;
+        let mut content = content.clone();
+        if let Some(keyed) = self.state.keyed_for(group, live, &content, &self.provider)? {
+            content = keyed;
+            let message = MessageId::of_content(&group, &self.state.own_id(), &content);
+            if let Some(row) = self.state.outbox.get_mut(&id) {
+                row.kind = OutboxKind::Message { content: content.clone(), id: message };
+            }
+        }
         let message = live
             .mls
-            .create_message(&self.provider, signer, content)
+            .create_message(&self.provider, signer, &content)
             .map_err(|error| ErrorKind::Bug.because_of("a message cannot be sealed", error))?
             .to_bytes()
             .map_err(|error| ErrorKind::Bug.because_of("a message cannot be encoded", error))?;
         let bytes = codec::encode(&Envelope::Message(message));
         let mut seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
         seal.powers = Powers::of(&live.data, &self.state.own_id());
+        // R-GRANT-02: as everybody else judges it, by the members of this epoch.
+        if seal.powers.grant
+            && let Ok(Content { body: Body::HistoryGrant(grant), .. }) = codec::decode(&content)
+        {
+            seal.powers.grant = live.roster.values().any(|leaf| leaf.account == grant.to);
+        }
         self.reseal(id, Some(seal));
         Ok(())
     }

@@ -161,12 +161,13 @@ fn r_commit_20_a_topic_is_for_who_may_rename_and_the_rest_for_admins() {
     for bad in ["a\nb", "\u{202e}x", &"x".repeat(513)] {
         assert_eq!(judge(&topic(0, bad)), Err("R-COMMIT-20"), "{bad:?}");
     }
-    let wants: [fn(&mut Settings); 5] = [
+    let wants: [fn(&mut Settings); 6] = [
         |settings| settings.may_delete = Some(Role::Admin),
         |settings| settings.may_pin = Some(Role::Owner),
         |settings| settings.edit_seconds = Some(60),
         |settings| settings.expire_seconds = Some(60),
         |settings| settings.retention_seconds = Some(60),
+        |settings| settings.may_grant = Some(Role::Member),
     ];
     for want in wants {
         let commit = |sender| change(sender, |data| want(&mut data.settings));

@@ -14,11 +14,15 @@ use crate::state::{SettingsChange, Wish};
 impl Core {
     /// Changes what a group wants; what is not named stays.
     pub(super) fn group_set(&mut self, ticket: Ticket, set: Set) -> Result<Option<Reply>> {
-        let Set { target, topic, delete, pin, edit_seconds, expire_seconds, retention_seconds } = set;
+        let Set { target, topic, delete, pin, edit_seconds, expire_seconds, retention_seconds, history } =
+            set;
         let group = self.changeable(&target)?;
         let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
         if direct && (topic.is_some() || delete.is_some() || pin.is_some()) {
             return Err(ErrorKind::Refused.because("a direct conversation has neither topic nor ranks"));
+        }
+        if direct && history.is_some() {
+            return Err(ErrorKind::Refused.because("nobody joins a direct conversation later"));
         }
         if let Some(topic) = &topic {
             check_text("a topic", topic, limit::GROUP_TOPIC_CHARS)?;
@@ -30,20 +34,26 @@ impl Core {
         if expire_seconds.is_some_and(|seconds| u64::from(seconds) > limit::EXPIRE_SECONDS) {
             return Err(ErrorKind::Limit.because("a message disappears after 366 days at most"));
         }
-        let ranks = delete.is_some() || pin.is_some();
+        let ranks = [delete, pin, history].iter().any(Option::is_some);
         let times = [edit_seconds, expire_seconds, retention_seconds].iter().any(Option::is_some);
         if !direct && (ranks || times) {
             self.must_have_role(group, |_| Role::Admin, "change its settings")?;
         }
-        if delete == Some(WhoMay::Unknown) || pin == Some(WhoMay::Unknown) {
+        if [delete, pin, history].contains(&Some(WhoMay::Unknown)) {
             return Err(ErrorKind::Usage.because("who may is one of: nobody, owners, admins, all"));
         }
         if pin == Some(WhoMay::Nobody) {
             return Err(ErrorKind::Usage.because("pins are for owners, for admins or for all"));
         }
-        let (may_delete, may_pin) = (delete, pin);
-        let change =
-            SettingsChange { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds };
+        let change = SettingsChange {
+            topic,
+            may_delete: delete,
+            may_pin: pin,
+            edit_seconds,
+            expire_seconds,
+            retention_seconds,
+            may_grant: history,
+        };
         let same = self.with_live(group, |_, live| {
             let mut settings = live.data.settings.clone();
             change.apply(&mut settings);
@@ -65,7 +75,8 @@ const fn who_may(role: Role) -> WhoMay {
 }
 
 pub(super) fn settings_view(settings: &Settings) -> SettingsView {
-    let Settings { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds } = settings;
+    let Settings { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds, may_grant } =
+        settings;
     SettingsView {
         topic: topic.clone(),
         delete: may_delete.map_or(WhoMay::Nobody, who_may),
@@ -73,6 +84,7 @@ pub(super) fn settings_view(settings: &Settings) -> SettingsView {
         edit_seconds: *edit_seconds,
         expire_seconds: *expire_seconds,
         retention_seconds: *retention_seconds,
+        history: may_grant.map_or(WhoMay::Nobody, who_may),
     }
 }
 
@@ -98,6 +110,9 @@ pub(super) fn differences(before: &Settings, after: &Settings) -> Vec<(GroupEven
         if after != before {
             say(format!("{key}={}", after.map_or_else(|| unset.to_owned(), length)));
         }
+    }
+    if after.history != before.history {
+        say(format!("history={}", after.history.name()));
     }
     told
 }
@@ -125,18 +140,35 @@ mod tests {
             edit_seconds: Some(5400),
             expire_seconds: Some(3600),
             retention_seconds: Some(7_776_000),
+            may_grant: Some(Role::Member),
         };
         let told = differences(&before, &after);
         let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(
             texts,
-            ["on call", "delete=admins", "pin=owners", "edit=90m", "expire=1h", "retention=90d"]
+            [
+                "on call",
+                "delete=admins",
+                "pin=owners",
+                "edit=90m",
+                "expire=1h",
+                "retention=90d",
+                "history=all"
+            ]
         );
         let back = differences(&after, &before);
         let texts: Vec<&str> = back.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(
             texts,
-            ["", "delete=nobody", "pin=all", "edit=always", "expire=never", "retention=forever"]
+            [
+                "",
+                "delete=nobody",
+                "pin=all",
+                "edit=always",
+                "expire=never",
+                "retention=forever",
+                "history=nobody"
+            ]
         );
         assert_eq!([1, 60, 3600, 86_400, 90_061].map(length), ["1s", "1m", "1h", "1d", "90061s"]);
     }

@@ -412,6 +412,7 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         forwarded: false,
         pin: None,
         poll: None,
+        granted: None,
         expire: None,
         expires_at: None,
     };

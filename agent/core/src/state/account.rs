@@ -159,7 +159,9 @@ impl State {
     /// R-CONTACT-02: what a blocked account says is kept and not shown, in groups too. What happened to a group is
     /// shown whoever did it.
     pub(crate) fn hides(&self, row: &MessageRow) -> bool {
-        row.is_said() && self.blocks(&row.account)
+        // R-GRANT-07: nor what another member says that a blocked account said.
+        let blocked = row.granted().is_some_and(|of| self.blocks(&of.account));
+        row.is_said() && (blocked || self.blocks(&row.account))
     }
 
     /// R-CONTACT-03: nothing goes to a blocked account directly.

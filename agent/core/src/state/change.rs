@@ -55,18 +55,22 @@ pub(crate) struct Powers {
     /// What it says disappears so many seconds after it was read.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub expire_seconds: Option<u32>,
+    /// Gives others messages of before they came.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub grant: bool,
 }
 
 impl Default for Powers {
     /// Those of a member where the group set nothing.
     fn default() -> Self {
-        Self { delete: false, pin: true, edit_seconds: None, expire_seconds: None }
+        Self { delete: false, pin: true, edit_seconds: None, expire_seconds: None, grant: false }
     }
 }
 
 impl Powers {
     /// For what an own device already judged.
-    pub(crate) const ALL: Self = Self { delete: true, pin: true, edit_seconds: None, expire_seconds: None };
+    pub(crate) const ALL: Self =
+        Self { delete: true, pin: true, edit_seconds: None, expire_seconds: None, grant: true };
 
     pub(crate) fn of(data: &GroupData, account: &AccountId) -> Self {
         let role = data.role_of(account);
@@ -76,6 +80,7 @@ impl Powers {
             pin: data.settings.may_pin.is_none() || may(data.settings.may_pin),
             edit_seconds: data.settings.edit_seconds,
             expire_seconds: data.settings.expire_seconds,
+            grant: may(data.settings.may_grant),
         }
     }
 

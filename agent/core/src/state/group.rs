@@ -506,7 +506,7 @@ impl State {
     /// R-FORGET-06: whether a message is shown no more: it is due by its own time, or by that for which its group keeps any.
     pub(crate) fn is_over(&self, group: &GroupId, row: &MessageRow, now: Timestamp) -> bool {
         let kept = self.groups.get(group).and_then(|row| row.retention_seconds);
-        row.is_due(now) || kept.is_some_and(|kept| row.is_words() && row.kept_until(kept) <= now)
+        row.is_due(now) || kept.is_some_and(|kept| row.has_words() && row.kept_until(kept) <= now)
     }
 
     /// The direct conversation with an account, if there is one we are in.

@@ -24,6 +24,11 @@ use crate::store::{Store, named, table};
 /// Rows that are looked at in one go.
 const PAGE: usize = 1024;
 
+/// R-GRANT-08: the first place behind a position at which what members gave stands: no row of the log is there. And how
+/// many such places a position has, for as many members.
+const GRANTED: u16 = 0x8000;
+const GRANTED_PLACES: u16 = 64;
+
 /// Group, position, and place within it.
 type MessageKey = (GroupId, u64, u16);
 
@@ -182,12 +187,43 @@ impl History {
         if let Some(row) = self.at(&group, (position, 0))?.filter(|row| row.id == *id) {
             return Ok(Some(((position, 0), row)));
         }
+        if let Some(found) = self.granted_at(&group, position, |row| row.id == *id)? {
+            return Ok(Some(found));
+        }
         // Else it has no row, and nobody must be able to have the whole history read by naming it.
         if !moved {
             return Ok(None);
         }
         let same = |row: &MessageRow| row.id == *id && row.is_said();
         Ok(self.before(&group, (u64::MAX, u16::MAX), 1, same)?.into_iter().next())
+    }
+
+    /// What members gave of a place of the log and `wanted` takes.
+    pub(crate) fn granted_at(
+        &self,
+        group: &GroupId,
+        position: u64,
+        wanted: impl Fn(&MessageRow) -> bool,
+    ) -> Result<Option<(Place, MessageRow)>> {
+        for behind in GRANTED..GRANTED.saturating_add(GRANTED_PLACES) {
+            let place = (position, behind);
+            // They stand without a gap.
+            let Some(row) = self.at(group, place)? else { break };
+            if wanted(&row) {
+                return Ok(Some((place, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the next of them would stand, if there is room.
+    pub(crate) fn room_for_granted(&self, group: &GroupId, position: u64) -> Result<Option<Place>> {
+        for behind in GRANTED..GRANTED.saturating_add(GRANTED_PLACES) {
+            if self.at(group, (position, behind))?.is_none() {
+                return Ok(Some((position, behind)));
+            }
+        }
+        Ok(None)
     }
 
     /// The log shows a message whose place was known already, from its acknowledgment: when the broker stored it is known now.

@@ -7,11 +7,13 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Attachment, Body, Content, Mention, kind};
+use cipher_broker::wire::content::{Attachment, Body, Content, GrantedMessage, GrantedOf, Mention, kind};
 use cipher_broker::wire::sync::{SyncEdit, SyncMessage};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Failure, IdentityRow, PinRow, PollRow, Reactions, SealedAs, mention, position};
+use crate::state::{
+    Failure, GrantLine, IdentityRow, PinRow, PollRow, Reactions, SealedAs, mention, position,
+};
 
 /// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
 /// commits.
@@ -24,6 +26,11 @@ pub(crate) enum RowBody<'a> {
     /// A member gave other words to this message, took it back, or put an emoji under it. The row marks the place; the message
     /// itself has the words.
     Change(Change, MessageId),
+    /// A member gave another one messages of before it came: the text is kept by [`GrantLine`].
+    Grant,
+    /// R-GRANT-07: what was said before this account came, as the member says that gave it: no words that this agent read
+    /// itself.
+    Granted(&'a GrantedOf),
     /// A question of a member, with answers to choose from.
     Poll,
     /// A member sent a kind that this version does not know; the name is the member's.
@@ -176,6 +183,9 @@ pub(crate) struct MessageRow {
     /// It was forgotten: nothing is left of it but that it was there.
     #[serde(rename = "xx", default, skip_serializing_if = "std::ops::Not::not")]
     pub forgotten: bool,
+    /// What it was, if the account gave it to this one as a message of before it came.
+    #[serde(rename = "gr", default, skip_serializing_if = "Option::is_none")]
+    granted: Option<GrantedOf>,
 }
 
 impl MessageRow {
@@ -209,6 +219,7 @@ impl MessageRow {
                 (String::new(), Some(of))
             }
             Body::Reaction { of, emoji, removed: _ } => (emoji, Some(of)),
+            Body::HistoryGrant(grant) => (GrantLine::of(&grant, false).to_text(), None),
             Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) | Body::Receipt(_) => {
                 (String::new(), None)
             }
@@ -247,7 +258,17 @@ impl MessageRow {
             expire,
             expires_at: None,
             forgotten: false,
+            granted: None,
         }
+    }
+
+    /// What a member gave, in the place that it names.
+    pub(crate) fn granted_by(giver: Author, group: &GroupId, message: GrantedMessage) -> Self {
+        let GrantedMessage { of, sent_at, at, text, forwarded, attachments, .. } = message;
+        let id = MessageId::of_granted(group, &giver.account, &of.id);
+        let nothing = Content::new([0; 16], sent_at, Body::Text(text));
+        let said = Self::said(id, giver, nothing);
+        Self { at, kind: kind::GRANTED.into(), forwarded, attachments, granted: Some(of), ..said }
     }
 
     /// What this agent observed: `author` made the commit, `who` is the account it is about.
@@ -272,8 +293,12 @@ impl MessageRow {
         if let Some(who) = self.subject {
             return RowBody::Event(stored_event(&self.kind, self.account == who), who);
         }
+        if let Some(granted) = &self.granted {
+            return RowBody::Granted(granted);
+        }
         match (self.kind.as_str(), self.of) {
             (kind::TEXT, _) => RowBody::Text,
+            (kind::HISTORY_GRANT, _) => RowBody::Grant,
             (kind::MISSING, _) => RowBody::Missing,
             (kind::EDIT, Some(of)) => RowBody::Change(Change::Edit, of),
             (kind::DELETE, Some(of)) => RowBody::Change(Change::Delete, of),
@@ -309,7 +334,7 @@ impl MessageRow {
         self.take_back();
         self.deleted = false;
         (self.reply_to, self.sealed, self.expire, self.expires_at) = (None, None, None, None);
-        (self.thread, self.forwarded, self.deleted_by) = (None, false, None);
+        (self.thread, self.forwarded, self.deleted_by, self.granted) = (None, false, None, None);
         self.forgotten = true;
     }
 
@@ -355,9 +380,19 @@ impl MessageRow {
         matches!(self.body(), RowBody::Text | RowBody::Poll | RowBody::Unknown(_))
     }
 
+    /// What it was, if a member gave it to this account.
+    pub(crate) const fn granted(&self) -> Option<&GrantedOf> {
+        self.granted.as_ref()
+    }
+
+    /// Whether it has words that are let go of when it is time: those of a member, and those that a member gave.
+    pub(crate) fn has_words(&self) -> bool {
+        self.is_words() || self.granted.is_some()
+    }
+
     /// The words by which it is found; `None` if nobody looks for it.
     pub(crate) fn searched(&self) -> Option<&str> {
-        (self.is_words() && !self.deleted && !self.text.is_empty()).then_some(self.text.as_str())
+        (self.has_words() && !self.deleted && !self.text.is_empty()).then_some(self.text.as_str())
     }
 
     /// The name of its kind; of words as the member sent it.
@@ -415,6 +450,7 @@ impl MessageRow {
             poll,
             expire: self.expire,
             expires_at: self.expires_at,
+            granted: self.granted,
         }
     }
 
@@ -457,6 +493,7 @@ impl MessageRow {
             expire: message.expire,
             expires_at: message.expires_at,
             forgotten: false,
+            granted: message.granted,
         }
     }
 }

@@ -22,17 +22,23 @@ pub(crate) struct SettingsChange {
     /// 0 for ever.
     #[serde(rename = "r", default)]
     pub retention_seconds: Option<u32>,
+    #[serde(rename = "h", default)]
+    pub may_grant: Option<WhoMay>,
 }
 
 impl SettingsChange {
     /// The settings as they will be.
     pub(crate) fn apply(&self, settings: &mut Settings) {
-        let Self { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds } = self;
+        let Self { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds, may_grant } =
+            self;
         if let Some(topic) = topic {
             settings.topic.clone_from(topic);
         }
         if let Some(who) = may_delete {
             settings.may_delete = least_role(*who);
+        }
+        if let Some(who) = may_grant {
+            settings.may_grant = least_role(*who);
         }
         if let Some(who) = may_pin {
             // Everybody is what stands for nothing said.
@@ -76,6 +82,7 @@ mod tests {
             edit_seconds: Some(900),
             expire_seconds: Some(60),
             retention_seconds: Some(3600),
+            may_grant: Some(Role::Member),
         };
         let nothing = SettingsChange::default();
         let taken_away = SettingsChange {
@@ -85,6 +92,7 @@ mod tests {
             edit_seconds: Some(0),
             expire_seconds: Some(0),
             retention_seconds: Some(0),
+            may_grant: Some(WhoMay::Nobody),
         };
         for (change, before, after) in [
             (nothing, strict.clone(), strict.clone()),
@@ -96,6 +104,7 @@ mod tests {
                     edit_seconds: Some(900),
                     expire_seconds: Some(60),
                     retention_seconds: Some(3600),
+                    may_grant: Some(WhoMay::All),
                     topic: Some("on call".into()),
                 },
                 Settings::default(),

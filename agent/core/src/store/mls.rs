@@ -12,7 +12,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
 use cipher_api::Result;
-use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
+use openmls::prelude::MlsGroup;
+use openmls_traits::storage::{CURRENT_VERSION, Entity, StorageProvider, traits};
+use openmls_traits::types::HpkePrivateKey;
 use rmp_serde::config::BytesMode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -99,7 +101,32 @@ fn key(label: u8, key: &impl Serialize) -> Result<Vec<u8>, OverlayError> {
     Ok(bytes)
 }
 
+/// The keys of a leaf as OpenMLS stores them: it gives the secret one to nobody.
+#[derive(Debug, Serialize, serde::Deserialize)]
+struct LeafKeys {
+    public_key: Wrapped<tls_codec::VLBytes>,
+    private_key: Wrapped<HpkePrivateKey>,
+}
+
+#[derive(Debug, Serialize, serde::Deserialize)]
+struct Wrapped<T> {
+    key: T,
+}
+
+impl Entity<V> for LeafKeys {}
+impl traits::HpkeKeyPair<V> for LeafKeys {}
+
 impl Overlay {
+    /// What opens what is sealed to the own leaf of a group as it is now; `None` when it is not there.
+    pub(crate) fn leaf_secret(&self, group: &MlsGroup) -> Result<Option<HpkePrivateKey>, OverlayError> {
+        let own = group.own_leaf_index();
+        let Some(member) = group.member_at(own) else { return Ok(None) };
+        let pairs: Vec<LeafKeys> =
+            self.encryption_epoch_key_pairs(group.group_id(), &group.epoch(), own.u32())?;
+        let leaf = pairs.into_iter().find(|pair| pair.public_key.key.as_slice() == member.encryption_key);
+        Ok(leaf.map(|pair| pair.private_key.key))
+    }
+
     pub(crate) fn new(store: Store) -> Self {
         Self {
             store,

@@ -126,6 +126,8 @@ macro_rules! row_tables {
             CHANGES changes "changes" (GroupId, MessageId) => ChangesRow;
             /// Group id: how far members came with what was said, by their receipts.
             RECEIPTS receipts "receipts" GroupId => ReceiptsRow;
+            /// Group id: what members gave each other of the time before they came.
+            GRANTS grants "grants" GroupId => GrantsRow;
             /// Number: uploads that no message names yet.
             UPLOADS uploads "uploads" u64 => UploadRow;
             /// Turn: conversations in which a bot has something to handle, the next one first.

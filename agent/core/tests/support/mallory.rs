@@ -38,6 +38,7 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::OpenMlsProvider;
+use openmls_traits::crypto::OpenMlsCrypto as _;
 use openmls_traits::types::SignatureScheme;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
@@ -418,6 +419,39 @@ impl Mallory {
         let mls = &mut groups[at].mls;
         mls.set_aad(aad);
         Some(enveloped(&mls.create_message(provider, signer, payload).ok()?))
+    }
+
+    /// Its account.
+    pub(crate) const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// Chance, for what is said.
+    pub(crate) fn salt(&self) -> [u8; 16] {
+        self.random()
+    }
+
+    /// The devices of an account in a group, each with the key of its leaf.
+    pub(crate) fn leaves_of(&self, group: GroupId, account: AccountId) -> Vec<(DeviceId, Vec<u8>)> {
+        let copy = self.groups.iter().find(|copy| copy.id == group).unwrap();
+        let proven = |member: openmls::prelude::Member| {
+            let body = DeviceCertificate::open(member.credential.serialized_content()).ok()?;
+            (body.account == account).then_some((body.device, member.encryption_key))
+        };
+        copy.mls.members().filter_map(proven).collect()
+    }
+
+    /// Seals something to a key, as HPKE does: the encapsulated secret, and what is sealed.
+    pub(crate) fn seals_to(&self, key: &[u8], info: &[u8], aad: &[u8], plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let sealed = self.provider.crypto().hpke_seal(SUITE.hpke_config(), key, info, aad, plain).unwrap();
+        (sealed.kem_output.as_slice().to_vec(), sealed.ciphertext.as_slice().to_vec())
+    }
+
+    /// Says exactly this in a group, by the epoch in which its own copy is.
+    pub(crate) fn says_this(&mut self, world: &mut World, group: GroupId, content: &Content) {
+        let at = self.groups.iter().position(|copy| copy.id == group).unwrap();
+        let bytes = self.sealed(at, Vec::new(), &codec::encode(content)).unwrap();
+        Self::says(world, Route::Application(group), bytes);
     }
 
     /// A commit of anything; the own copy stays as it is unless the commit is read where it counts.

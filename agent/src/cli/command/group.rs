@@ -207,6 +207,7 @@ enum Verb {
     /// says who may pin messages. edit=always|TIME says how long after it was said a message may be edited: 15m, 1h.
     /// expire=never|TIME says how long after it was read what is said from now on disappears, for all members; a message may name a
     /// shorter time (`send --expire`). retention=forever|TIME says how long members keep messages at all, those of before too.
+    /// history=nobody|owners|admins|all says who may give members messages of before they came (`history grant`).
     #[command(
         after_help = "Examples:\n  cipher-chat group set ops topic='who is on call'\n  cipher-chat group set ops delete=admins edit=15m\n  cipher-chat group set ops expire=1d retention=90d"
     )]

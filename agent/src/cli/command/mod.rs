@@ -17,6 +17,7 @@ pub mod export;
 pub mod follow;
 pub mod forward;
 pub mod group;
+pub mod history;
 pub mod join;
 pub mod link;
 pub mod man;

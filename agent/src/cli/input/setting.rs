@@ -23,13 +23,15 @@ pub enum Setting {
     Expire(u32),
     /// For how many seconds a message is kept; 0 for ever.
     Retention(u32),
+    /// Who may give a member messages of before it came.
+    History(WhoMay),
 }
 
 /// Why a text is no setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a setting is topic=TEXT, delete=nobody|owners|admins|all, pin=owners|admins|all, edit=always|TIME, expire=never|TIME or \
-     retention=forever|TIME, as in edit=15m"
+    "a setting is topic=TEXT, delete=nobody|owners|admins|all, pin=owners|admins|all, edit=always|TIME, expire=never|TIME, \
+     retention=forever|TIME or history=nobody|owners|admins|all, as in edit=15m"
 )]
 pub struct InvalidSetting;
 
@@ -42,6 +44,7 @@ impl FromStr for Setting {
             ("topic", topic) => Some(Self::Topic(topic.to_owned())),
             ("delete", who) => who_may(who).map(Self::Delete),
             ("pin", who) => who_may(who).filter(|who| *who != WhoMay::Nobody).map(Self::Pin),
+            ("history", who) => who_may(who).map(Self::History),
             ("edit", "always") => Some(Self::Edit(0)),
             ("edit", time) => seconds(time).map(Self::Edit),
             ("expire", "never") => Some(Self::Expire(0)),
@@ -66,6 +69,7 @@ impl Setting {
                 Self::Edit(seconds) => set.edit_seconds = Some(seconds),
                 Self::Expire(seconds) => set.expire_seconds = Some(seconds),
                 Self::Retention(seconds) => set.retention_seconds = Some(seconds),
+                Self::History(who) => set.history = Some(who),
             }
         }
         set
@@ -99,6 +103,9 @@ mod tests {
             ("expire=never", Some(Setting::Expire(0))),
             ("retention=90d", Some(Setting::Retention(7_776_000))),
             ("retention=forever", Some(Setting::Retention(0))),
+            ("history=all", Some(Setting::History(WhoMay::All))),
+            ("history=nobody", Some(Setting::History(WhoMay::Nobody))),
+            ("history=granted", None),
             ("retention=always", None),
             ("pin=nobody", None),
             ("delete=everybody", None),

@@ -121,6 +121,9 @@ fn settings(settings: &SettingsView) -> Vec<(&'static str, String)> {
     if let Some(seconds) = settings.retention_seconds {
         rows.push(("kept", format!("what is said, for {}", length::in_words(seconds.into()))));
     }
+    if settings.history != usual.history {
+        rows.push(("may grant", format!("{}, messages of before to who joins", settings.history.name())));
+    }
     rows
 }
 

@@ -127,6 +127,22 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, look: Look<'_>) -> S
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
             format!("{who} {}", paint.ink(Ink::Dim, &format!("({})", safe_text(line.text()))))
         }
+        kind::HISTORY_GRANT => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            // Nothing in the sentence but a handle is a peer's, and no handle is a time.
+            let text = look.zone.times_in(&safe_text(line.text()));
+            format!("{who} {}", paint.ink(Ink::Dim, &format!("({text})")))
+        }
+        // R-GRANT-07: the giver's word of what another member said.
+        kind::GRANTED if line.granted().is_some() => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            let said = line.granted().map_or_else(String::new, |of| safe_text(&at(&of.from)));
+            let edited = line.granted().is_some_and(|of| of.edited);
+            let edited = if edited { paint.ink(Ink::Dim, " (edited)") } else { String::new() };
+            let forwarded = if line.is_forwarded() { "(forwarded) " } else { "" };
+            let says = paint.ink(Ink::Dim, &format!("(says that {said} wrote)"));
+            format!("{who} {says} {forwarded}{}{edited}", words(line.text(), look))
+        }
         // Whatever it says, and whatever it calls itself, it is the sender's word.
         unknown => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
@@ -203,7 +219,7 @@ pub fn event(line: &EventLine<'_>, label: Option<&str>, look: Look<'_>) -> Strin
     let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
     let text = safe_text(line.text());
     // The sentence is this agent's and may name a time, which no name of a peer is taken for in this one.
-    let text = if line.event() == GroupEvent::Missed { here(&text, look) } else { text };
+    let text = if line.event() == GroupEvent::Missed { look.zone.times_in(&text) } else { text };
     format!("{time} {label}{}", paint.ink(Ink::Dim, &format!("* {text}")))
 }
 
@@ -216,12 +232,6 @@ pub fn day(day: Date, paint: Paint) -> String {
 fn time(time: &str, look: Look<'_>) -> String {
     let shown = if look.dated { look.zone.clock(time) } else { look.zone.minute(time) };
     look.paint.ink(Ink::Dim, &shown)
-}
-
-/// A sentence whose times are those of the person's clock.
-fn here(sentence: &str, look: Look<'_>) -> String {
-    let words = sentence.split(' ').map(|word| look.zone.minute(word));
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// An error with its hint.

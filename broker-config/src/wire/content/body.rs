@@ -4,7 +4,7 @@
 use serde_bytes::ByteBuf;
 
 use crate::id::MessageId;
-use crate::wire::content::{Missing, Poll, Receipt};
+use crate::wire::content::{HistoryGrant, Missing, Poll, Receipt};
 
 /// Names of kinds on the wire. They never change.
 pub mod kind {
@@ -36,6 +36,10 @@ pub mod kind {
     pub const MISSING: &str = "missing";
     /// A device tells the others how far it came with what they said; not shown.
     pub const RECEIPT: &str = "receipt";
+    /// A member gives another one messages of before it came.
+    pub const HISTORY_GRANT: &str = "history-grant";
+    /// A message that was given so. Nobody sends it: it is what readers are shown, so no sender may call anything that.
+    pub const GRANTED: &str = "granted";
 }
 
 /// What a message is.
@@ -98,6 +102,8 @@ pub enum Body {
     Missing(Missing),
     /// See [`kind::RECEIPT`].
     Receipt(Receipt),
+    /// See [`kind::HISTORY_GRANT`].
+    HistoryGrant(HistoryGrant),
     /// A kind that this build does not know, or a known one that lacks what it must carry: kept as it came.
     Unknown {
         /// Name of the kind, the sender's word.
@@ -129,6 +135,7 @@ impl Body {
             Self::Sync(_) => kind::SYNC,
             Self::Missing(_) => kind::MISSING,
             Self::Receipt(_) => kind::RECEIPT,
+            Self::HistoryGrant(_) => kind::HISTORY_GRANT,
             Self::Unknown { kind, .. } => kind,
         }
     }
@@ -146,13 +153,14 @@ impl Body {
             | Self::ContactAccepted
             | Self::Sync(_)
             | Self::Missing(_)
-            | Self::Receipt(_) => 0,
+            | Self::Receipt(_)
+            | Self::HistoryGrant(_) => 0,
         }
     }
 
     /// Whether it names a kind that this build knows and lacks what that kind must carry.
     pub fn is_malformed(&self) -> bool {
-        const KNOWN: [&str; 14] = [
+        const KNOWN: [&str; 16] = [
             kind::TEXT,
             kind::EDIT,
             kind::DELETE,
@@ -167,6 +175,8 @@ impl Body {
             kind::SYNC,
             kind::MISSING,
             kind::RECEIPT,
+            kind::HISTORY_GRANT,
+            kind::GRANTED,
         ];
         matches!(self, Self::Unknown { kind, .. } if KNOWN.contains(&kind.as_str()))
     }
@@ -191,6 +201,7 @@ impl Body {
             | Self::Sync(_)
             | Self::Missing(_)
             | Self::Receipt(_)
+            | Self::HistoryGrant(_)
             | Self::Unknown { .. } => None,
         }
     }
@@ -198,7 +209,11 @@ impl Body {
     /// Whether a device sends it without its person having said anything: it is not shown as said.
     pub const fn is_silent(&self) -> bool {
         match self {
-            Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) | Self::Receipt(_) => true,
+            Self::ContactAccepted
+            | Self::Sync(_)
+            | Self::Missing(_)
+            | Self::Receipt(_)
+            | Self::HistoryGrant(_) => true,
             Self::Text(_)
             | Self::Edit { .. }
             | Self::Delete { .. }

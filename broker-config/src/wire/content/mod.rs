@@ -8,6 +8,7 @@
 
 mod attachment;
 mod body;
+mod grant;
 mod mention;
 mod missing;
 mod payload;
@@ -16,6 +17,7 @@ mod receipt;
 
 pub use self::attachment::{Attachment, chunks};
 pub use self::body::{Body, kind};
+pub use self::grant::{GRANT_INFO, GrantKey, GrantedMessage, GrantedOf, HistoryGrant};
 pub use self::mention::Mention;
 pub use self::missing::{Missing, MissingOf};
 pub use self::payload::Content;

@@ -144,6 +144,7 @@ impl From<Content> for Payload {
             Body::Sync(data) => (String::new(), Some(ByteBuf::from(data)), None),
             Body::Missing(missing) => (String::new(), Some(ByteBuf::from(codec::encode(&missing))), None),
             Body::Receipt(receipt) => (String::new(), Some(ByteBuf::from(codec::encode(&receipt))), None),
+            Body::HistoryGrant(grant) => (String::new(), Some(ByteBuf::from(codec::encode(&grant))), None),
             Body::Unknown { kind: _, text, data, of } => (text, data, of),
         };
         Self {
@@ -189,6 +190,10 @@ fn body(kind: String, text: String, data: Option<ByteBuf>, of: Option<MessageId>
         },
         (kind::RECEIPT, Some(data), of) => match codec::decode(&data) {
             Ok(receipt) => Body::Receipt(receipt),
+            Err(_) => Body::Unknown { kind, text, data: Some(data), of },
+        },
+        (kind::HISTORY_GRANT, Some(data), of) => match codec::decode(&data) {
+            Ok(grant) => Body::HistoryGrant(grant),
             Err(_) => Body::Unknown { kind, text, data: Some(data), of },
         },
         (_, data, of) => Body::Unknown { kind, text, data, of },
@@ -256,6 +261,17 @@ mod tests {
             Body::Sync(vec![1, 2]),
             Body::Missing(crate::wire::content::Missing { of: Vec::new() }),
             Body::Receipt(crate::wire::content::Receipt { delivered: Some(of), read: None }),
+            Body::HistoryGrant(crate::wire::content::HistoryGrant {
+                id: serde_bytes::ByteArray::new([4; 16]),
+                to: crate::id::AccountId::from_bytes([5; 32]),
+                count: 2,
+                from: Timestamp::from_millis(1),
+                until: Timestamp::from_millis(2),
+                piece: 0,
+                pieces: 1,
+                keys: Vec::new(),
+                sealed: ByteBuf::from([6; 20]),
+            }),
         ] {
             let content = content(body);
             assert_eq!(codec::decode::<Content>(&codec::encode(&content)).as_ref(), Ok(&content));

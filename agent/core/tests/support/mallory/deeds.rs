@@ -8,7 +8,9 @@ use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Body;
-use cipher_broker::wire::content::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, SYNC, TEXT};
+use cipher_broker::wire::content::kind::{
+    CONTACT_ACCEPTED, DELETE, EDIT, GRANTED, HISTORY_GRANT, MISSING, SYNC, TEXT,
+};
 use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
@@ -93,6 +95,8 @@ impl Mallory {
                     MISSING,
                     EDIT,
                     DELETE,
+                    HISTORY_GRANT,
+                    GRANTED,
                     "hologram",
                 ]);
                 let mut content = self.content(world, kind, "@alice removed @bob");

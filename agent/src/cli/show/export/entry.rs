@@ -108,14 +108,14 @@ impl Entry {
         let what = if message.event().is_some() {
             What::Observed(safe_text(&message.text))
         } else {
-            What::Said(Box::new(Said::of(message)))
+            What::Said(Box::new(Said::of(message, zone)))
         };
         Self { id: message.id.to_string(), clock: zone.clock(&at), at, what }
     }
 }
 
 impl Said {
-    fn of(message: &MessageView) -> Self {
+    fn of(message: &MessageView, zone: &Zone) -> Self {
         let gone = message.deleted || message.expired;
         Self {
             who: safe_text(&at(&message.from.handle)),
@@ -124,11 +124,8 @@ impl Said {
                 let of = message.reply_to.filter(|_| quoted.state == QuotedState::Here);
                 Quoted { of: of.map(|of| of.to_string()), words: quoted_words(quoted) }
             }),
-            words: words(message),
-            poll: match &message.body {
-                Body::Poll(poll) if !gone => Some(Poll::of(poll)),
-                Body::Poll(_) | Body::Text | Body::Missing(_) | Body::Unknown(_) | Body::Event { .. } => None,
-            },
+            words: words(message, zone),
+            poll: message.body.poll().filter(|_| !gone).map(Poll::of),
             files: message.attachments.iter().filter(|_| !gone).map(FileLine::of).collect(),
             reactions: message.reactions.iter().filter(|_| !gone).map(reaction).collect(),
         }
@@ -136,7 +133,7 @@ impl Said {
 }
 
 /// R-EXPORT-01: of what was taken back or has disappeared no page has words.
-fn words(message: &MessageView) -> Words {
+fn words(message: &MessageView, zone: &Zone) -> Words {
     if message.deleted {
         let by =
             message.deleted_by.as_ref().map_or_else(String::new, |by| format!(" by {}", safe_text(&at(by))));
@@ -146,8 +143,9 @@ fn words(message: &MessageView) -> Words {
         return Words::None("(disappeared)".into());
     }
     match &message.body {
-        Body::Text | Body::Poll(_) => Words::Text(safe_block(&message.text, 0)),
+        Body::Text | Body::Poll(_) | Body::Granted(_) => Words::Text(safe_block(&message.text, 0)),
         Body::Missing(_) | Body::Event { .. } => Words::None(format!("({})", safe_text(&message.text))),
+        Body::Grant(_) => Words::None(format!("({})", safe_text(&zone.times_in(&message.text)))),
         Body::Unknown(kind) => {
             Words::None(format!("(a message this version cannot show: {})", safe_text(kind)))
         }
@@ -162,6 +160,10 @@ fn marks(message: &MessageView) -> Vec<String> {
         }
     };
     mark(message.from.kind == Kind::Bot, "bot");
+    if let Some(granted) = message.body.granted() {
+        mark(true, &format!("says that {} wrote", safe_text(&at(&granted.from))));
+        mark(granted.edited, "edited");
+    }
     mark(message.thread.is_some(), "in a thread");
     mark(message.forwarded, "forwarded");
     mark(message.edited && !message.deleted, "edited");

@@ -1,7 +1,7 @@
 use cipher_api::view::{
     AttachmentView, GroupEvent, PollOptionView, PollView, QuotedState, QuotedView, ReactionView, SenderView,
 };
-use cipher_api::view::{Body, MessageState};
+use cipher_api::view::{Body, GrantView, GrantedView, MessageState};
 use cipher_broker::certificate::Kind as Sender;
 use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
@@ -238,4 +238,58 @@ fn pictures_are_known_by_their_content() {
     ] {
         assert_eq!(is_picture(content), mime, "{content:?}");
     }
+}
+
+/// The giver's name stands where a sender's does; who is said to have said it beside.
+#[test]
+fn r_grant_07_what_was_given_is_shown_as_the_givers_word() {
+    let granted = |from: &str| MessageView {
+        body: Body::Granted(GrantedView {
+            message: MessageId::from_bytes([3; 16]),
+            from: from.into(),
+            account_id: AccountId::from_bytes([4; 32]),
+            reply_to: None,
+            edited: true,
+        }),
+        ..said("the plan\nof *all*")
+    };
+    let grant = MessageView {
+        body: Body::Grant(GrantView {
+            to: "carol".into(),
+            account_id: AccountId::from_bytes([5; 32]),
+            count: 2,
+            from: Timestamp::from_millis(951_782_400_000),
+            until: Timestamp::from_millis(951_786_000_000),
+            refused: false,
+        }),
+        ..said("gave @carol the last 2 messages, from 2000-02-29T00:00:00.000Z to 2000-02-29T01:00:00.000Z")
+    };
+    let (zone, typed) = (Zone::utc(), crate::cli::show::typed::Typed::default());
+    let look = crate::cli::show::paint::Look {
+        paint: crate::cli::show::paint::Paint(false),
+        zone: &zone,
+        typed: &typed,
+        dated: true,
+        columns: None,
+        markdown: true,
+    };
+    let line = |message: &MessageView| {
+        let line = crate::cli::show::line::Line::message(message, |_| None);
+        crate::cli::show::human::block(&line, crate::cli::show::paint::Look { ..look })
+    };
+    assert_eq!(
+        line(&granted("alice")),
+        "00:00Z @bob: (says that @alice wrote) the plan\n    of *all* (edited)"
+    );
+    assert_eq!(
+        line(&grant),
+        "00:00Z @bob: (gave @carol the last 2 messages, from 2000-02-29 00:00Z to 2000-02-29 01:00Z)"
+    );
+    // A text that looks like it is its sender's word all the same.
+    assert_eq!(line(&said("(says that @alice wrote) no")), "00:00Z @bob: (says that @alice wrote) no");
+    for kind in [Kind::Html, Kind::Markdown] {
+        let page = page(kind, &granted("alice"), &[]);
+        assert!(page.contains("says that @alice wrote") && page.contains("@bob"), "{page}");
+    }
+    assert!(page(Kind::Html, &granted("<b>"), &[]).contains("&lt;b&gt;"));
 }

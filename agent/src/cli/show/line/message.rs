@@ -2,8 +2,8 @@
 
 use cipher_api::Error;
 use cipher_api::view::{
-    AttachmentView, Body, EditView, GroupEvent, MessageState, MessageView, MissingView, PollView, QuotedView,
-    ReactionView, ReceiptView, SenderView,
+    AttachmentView, Body, EditView, GrantView, GrantedView, GroupEvent, MessageState, MessageView,
+    MissingView, PollView, QuotedView, ReactionView, ReceiptView, SenderView,
 };
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::content::kind;
@@ -60,6 +60,15 @@ pub struct MessageLine<'a> {
     /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
     #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
     missing: &'a [MissingView],
+    /// Of kind `history-grant`: what the sender gave to whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<&'a GrantView>,
+    /// Of kind `granted`: what the message was, as the sender says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<&'a GrantedView>,
+    /// Of kind `granted`: the sender's handle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_by: Option<&'a str>,
     /// Of an own message: who came how far with it, as these accounts say.
     #[serde(skip_serializing_if = "<[ReceiptView]>::is_empty")]
     receipts: &'a [ReceiptView],
@@ -214,6 +223,11 @@ impl MessageLine<'_> {
         self.poll
     }
 
+    /// What it was, if its sender says that it was said before.
+    pub const fn granted(&self) -> Option<&GrantedView> {
+        self.granted
+    }
+
     /// What it answers.
     pub const fn quoted(&self) -> Option<&QuotedView> {
         self.quoted
@@ -235,6 +249,8 @@ impl<'a> Line<'a> {
             Body::Poll(_) => kind::POLL,
             Body::Unknown(name) => name,
             Body::Missing(_) => kind::MISSING,
+            Body::Grant(_) => kind::HISTORY_GRANT,
+            Body::Granted(_) => kind::GRANTED,
             Body::Event { event, who } => {
                 let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
                 return Self::Event(Box::new(EventLine {
@@ -273,14 +289,11 @@ impl<'a> Line<'a> {
             thread: message.thread,
             forwarded: message.forwarded,
             pinned_by: message.pinned_by.as_deref(),
-            poll: match &message.body {
-                Body::Poll(poll) => Some(poll),
-                Body::Text | Body::Missing(_) | Body::Unknown(_) | Body::Event { .. } => None,
-            },
-            missing: match &message.body {
-                Body::Missing(missing) => missing,
-                Body::Text | Body::Poll(_) | Body::Unknown(_) | Body::Event { .. } => &[],
-            },
+            poll: message.body.poll(),
+            missing: message.body.missing(),
+            grant: message.body.grant(),
+            granted: message.body.granted(),
+            granted_by: message.body.granted().map(|_| message.from.handle.as_str()),
             receipts: &message.receipts,
             failure: message.failure.as_deref().map(|why| FailureLine {
                 kind: why.kind.name(),
