@@ -31,8 +31,9 @@ asyncio.run(main())
 
 #[test]
 fn a_message_is_told_by_the_desktop_and_its_words_are_no_markup() -> Result {
-    let python =
-        std::env::var("DESKTOP_PYTHON").map_err(|_| Failure::new("run this by: cargo xtask desktop"))?;
+    let variable =
+        |name| std::env::var_os(name).ok_or_else(|| Failure::new("run this by: cargo xtask desktop"));
+    let python = variable("DESKTOP_PYTHON")?;
     let mut desktop =
         Screen::of(Command::new(python).args(["-c", DESKTOP]).stdout(Stdio::piped()), "a desktop")?;
     desktop.until("the desktop is ready", |line| line["ready"] == true)?;
@@ -41,7 +42,7 @@ fn a_message_is_told_by_the_desktop_and_its_words_are_no_markup() -> Result {
     site.group("team", &alice, &[&bob])?;
     let mut tail = bob.command(&["tail"]);
     // What a person's commands get of the environment is named; a desktop is of their session.
-    let bus = std::env::var("DBUS_SESSION_BUS_ADDRESS")?;
+    let bus = variable("DBUS_SESSION_BUS_ADDRESS")?;
     tail.env("CIPHER_CHAT_NOTIFY", "desktop").env("DBUS_SESSION_BUS_ADDRESS", bus);
     tail.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut tail = Screen::of(&mut tail, "bob: tail")?;
