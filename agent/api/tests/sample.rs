@@ -240,36 +240,21 @@ fn sender() -> SenderView {
 
 pub(crate) fn said() -> MessageView {
     MessageView {
-        id: message(1),
-        group: group(1),
         seq: Some(42),
-        from: sender(),
-        sent_at: at(0),
         at: Some(at(1)),
         unread: true,
-        notify: false,
-        body: Body::Text,
-        text: "hello".into(),
-        state: MessageState::Received,
         reply_to: Some(message(2)),
-        quoted: None,
         hops: 1,
         edited: true,
-        deleted: false,
         reactions: vec![ReactionView { emoji: "\u{1f44d}".into(), by: vec!["alice".into()], own: true }],
-        receipts: Vec::new(),
-        failure: None,
         attachments: vec![attachment()],
         edited_at: Some(at(2)),
-        deleted_by: None,
         mentions: vec!["alice".into()],
         mentions_own: true,
         thread: Some(message(3)),
         forwarded: true,
         pinned_by: Some("alice".into()),
-        expire: None,
-        expires_at: None,
-        expired: false,
+        ..MessageView::received(message(1), group(1), sender(), at(0), "hello")
     }
 }
 

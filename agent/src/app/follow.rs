@@ -440,49 +440,20 @@ async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipher_api::view::{Body, SenderView};
+    use cipher_api::view::SenderView;
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{AccountId, DeviceId};
     use cipher_broker::time::Timestamp;
 
     fn message(id: u8, seq: Option<u64>) -> MessageView {
-        MessageView {
-            id: MessageId::from_bytes([id; 16]),
-            group: GroupId::from_bytes([1; 16]),
-            seq,
-            from: SenderView {
-                handle: "alice".into(),
-                account_id: AccountId::from_bytes([1; 32]),
-                device_id: DeviceId::from_bytes([1; 16]),
-                kind: Kind::Person,
-            },
-            sent_at: Timestamp::default(),
-            at: None,
-            unread: false,
-            notify: false,
-            body: Body::Text,
-            text: String::new(),
-            state: MessageState::Received,
-            reply_to: None,
-            quoted: None,
-            hops: 0,
-            edited: false,
-            deleted: false,
-            reactions: Vec::new(),
-            receipts: Vec::new(),
-            failure: None,
-            attachments: Vec::new(),
-            edited_at: None,
-            deleted_by: None,
-            mentions: Vec::new(),
-            mentions_own: false,
-            thread: None,
-            forwarded: false,
-            pinned_by: None,
-            expire: None,
-            expires_at: None,
-            expired: false,
-        }
+        let from = SenderView {
+            handle: "alice".into(),
+            account_id: AccountId::from_bytes([1; 32]),
+            device_id: DeviceId::from_bytes([1; 16]),
+            kind: Kind::Person,
+        };
+        let (id, group) = (MessageId::from_bytes([id; 16]), GroupId::from_bytes([1; 16]));
+        MessageView { seq, ..MessageView::received(id, group, from, Timestamp::default(), "") }
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub(super) fn passed_over(bot: &str, view: &BotEventView) -> bot::Handled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipher_api::view::{MessageState, MessageView, SenderView};
+    use cipher_api::view::{MessageView, SenderView};
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
 
     fn account(n: u8) -> BotMemberView {
@@ -163,44 +163,16 @@ mod tests {
     /// What account 1 said, or did to another one.
     fn view(body: Body, who: Option<u8>) -> BotEventView {
         let by = account(1);
+        let from = SenderView {
+            handle: by.handle.clone(),
+            account_id: by.account_id,
+            device_id: DeviceId::from_bytes([3; 16]),
+            kind: Kind::Person,
+        };
+        let (id, group) = (MessageId::from_bytes([1; 16]), GroupId::from_bytes([2; 16]));
+        let said = MessageView::received(id, group, from, Timestamp::from_millis(5), "/echo hi");
         BotEventView {
-            message: MessageView {
-                id: MessageId::from_bytes([1; 16]),
-                group: GroupId::from_bytes([2; 16]),
-                seq: Some(7),
-                from: SenderView {
-                    handle: by.handle.clone(),
-                    account_id: by.account_id,
-                    device_id: DeviceId::from_bytes([3; 16]),
-                    kind: Kind::Person,
-                },
-                sent_at: Timestamp::from_millis(5),
-                at: None,
-                unread: false,
-                notify: false,
-                body,
-                text: "/echo hi".into(),
-                state: MessageState::Received,
-                reply_to: None,
-                quoted: None,
-                hops: 1,
-                edited: false,
-                deleted: false,
-                reactions: Vec::new(),
-                receipts: Vec::new(),
-                failure: None,
-                attachments: Vec::new(),
-                edited_at: None,
-                deleted_by: None,
-                mentions: Vec::new(),
-                mentions_own: false,
-                thread: None,
-                forwarded: false,
-                pinned_by: None,
-                expire: None,
-                expires_at: None,
-                expired: false,
-            },
+            message: MessageView { seq: Some(7), body, hops: 1, ..said },
             position: 7,
             place: 2,
             by,

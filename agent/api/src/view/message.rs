@@ -173,6 +173,48 @@ pub struct ReactionView {
 }
 
 impl MessageView {
+    /// Words of another account, and nothing besides: to be taken as a beginning by who makes one that has more.
+    pub fn received(
+        id: MessageId,
+        group: GroupId,
+        from: SenderView,
+        sent_at: Timestamp,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            id,
+            group,
+            seq: None,
+            from,
+            sent_at,
+            at: None,
+            unread: false,
+            notify: false,
+            body: Body::Text,
+            text: text.into(),
+            state: MessageState::Received,
+            reply_to: None,
+            quoted: None,
+            hops: 0,
+            edited: false,
+            deleted: false,
+            reactions: Vec::new(),
+            receipts: Vec::new(),
+            failure: None,
+            attachments: Vec::new(),
+            edited_at: None,
+            deleted_by: None,
+            mentions: Vec::new(),
+            mentions_own: false,
+            thread: None,
+            forwarded: false,
+            pinned_by: None,
+            expire: None,
+            expires_at: None,
+            expired: false,
+        }
+    }
+
     /// Whether it is a member's words.
     pub fn is_text(&self) -> bool {
         self.body == Body::Text
@@ -665,36 +707,12 @@ impl From<Entry<'_>> for MessageView {
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
             } => Self {
-                id,
-                group,
                 seq,
-                from: from.into_owned(),
-                sent_at: at,
                 at: stored_at,
                 unread,
-                notify: false,
                 body: Body::Event { event, who: about.into_owned() },
-                text: text.into_owned(),
                 state,
-                reply_to: None,
-                quoted: None,
-                hops: 0,
-                edited: false,
-                deleted: false,
-                reactions: Vec::new(),
-                receipts: Vec::new(),
-                failure: None,
-                attachments: Vec::new(),
-                edited_at: None,
-                deleted_by: None,
-                mentions: Vec::new(),
-                mentions_own: false,
-                thread: None,
-                forwarded: false,
-                pinned_by: None,
-                expire: None,
-                expires_at: None,
-                expired: false,
+                ..Self::received(id, group, from.into_owned(), at, text)
             },
         }
     }

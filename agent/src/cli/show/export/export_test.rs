@@ -1,7 +1,7 @@
 use cipher_api::view::{
     AttachmentView, GroupEvent, PollOptionView, PollView, QuotedState, QuotedView, ReactionView, SenderView,
 };
-use cipher_api::view::{Body, GrantView, GrantedView, MessageState};
+use cipher_api::view::{Body, GrantView, GrantedView};
 use cipher_broker::certificate::Kind as Sender;
 use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
@@ -11,43 +11,15 @@ use super::*;
 use crate::cli::show::safe_text::safe_block;
 
 fn said(text: &str) -> MessageView {
-    MessageView {
-        id: MessageId::from_bytes([1; 16]),
-        group: GroupId::from_bytes([1; 16]),
-        seq: Some(1),
-        from: SenderView {
-            handle: "bob".into(),
-            account_id: AccountId::from_bytes([1; 32]),
-            device_id: DeviceId::from_bytes([1; 16]),
-            kind: Sender::Person,
-        },
-        sent_at: Timestamp::from_millis(951_782_400_000),
-        at: None,
-        unread: false,
-        notify: false,
-        body: Body::Text,
-        text: text.into(),
-        state: MessageState::Received,
-        reply_to: None,
-        quoted: None,
-        hops: 0,
-        edited: false,
-        deleted: false,
-        reactions: Vec::new(),
-        attachments: Vec::new(),
-        receipts: Vec::new(),
-        failure: None,
-        edited_at: None,
-        deleted_by: None,
-        mentions: Vec::new(),
-        mentions_own: false,
-        thread: None,
-        forwarded: false,
-        pinned_by: None,
-        expire: None,
-        expires_at: None,
-        expired: false,
-    }
+    let from = SenderView {
+        handle: "bob".into(),
+        account_id: AccountId::from_bytes([1; 32]),
+        device_id: DeviceId::from_bytes([1; 16]),
+        kind: Sender::Person,
+    };
+    let (id, group) = (MessageId::from_bytes([1; 16]), GroupId::from_bytes([1; 16]));
+    let sent_at = Timestamp::from_millis(951_782_400_000);
+    MessageView { seq: Some(1), ..MessageView::received(id, group, from, sent_at, text) }
 }
 
 /// A message in which everything that a peer chooses is this.
