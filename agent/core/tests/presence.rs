@@ -310,6 +310,42 @@ fn r_whisper_03_r_whisper_04_who_writes_is_shown_for_some_seconds_to_who_may_kno
     world.pass(Duration::from_secs(8));
     types(&mut world, "alice", group);
     assert_eq!(writes(&mut world, "bob"), [], "whoever is offline for others writes unseen");
+    types(&mut world, "bob", group);
+    assert_eq!(writes(&mut world, "alice"), [], "and does not see who writes");
+    world.person("alice").does(choose(Presence::Available));
+    world.settle();
+    world.pass(Duration::from_secs(8));
+    world.person("bob").does(message::Typing { target: Target::Group(group) });
+    while world.step() {}
+    assert_eq!(writes(&mut world, "alice"), [("bob".into(), true)]);
+}
+
+/// R-WHISPER-04: what becomes of an earlier message of who writes ends nothing, nor does what another one says.
+#[test]
+fn r_whisper_04_only_what_is_said_now_ends_that_somebody_writes() {
+    let mut world = World::begun(1, Flavour::R1, 0);
+    world.receipts = true;
+    for name in ["alice", "bob"] {
+        world.register(name);
+    }
+    let group = world.group_of("ops", &["alice", "bob"]);
+    live(&mut world, 1);
+    let earlier = world.person("alice").says(group, "earlier").id;
+    world.settle();
+    world.person("alice").does(message::Typing { target: Target::Group(group) });
+    while world.step() {}
+    assert_eq!(writes(&mut world, "bob"), [("alice".into(), true)]);
+    let message = || message::MessageRef { id: earlier.to_string(), within: None };
+    world.person("bob").starts(message::React { message: message(), emoji: "tea".into(), remove: false });
+    while world.step() {}
+    world.person("alice").starts(message::React { message: message(), emoji: "tada".into(), remove: false });
+    while world.step() {}
+    world.person("bob").starts(send(group, "go on"));
+    while world.step() {}
+    assert_eq!(writes(&mut world, "bob"), [], "she still writes");
+    world.pass(Duration::from_secs(8));
+    world.settle();
+    assert_eq!(writes(&mut world, "bob"), [("alice".into(), false)]);
 }
 
 #[test]

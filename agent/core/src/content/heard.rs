@@ -134,6 +134,7 @@ impl Core {
             return Ok(());
         }
         // One that was forgotten before it came is nothing to read.
+        self.run.people.has_said(group, row.account);
         if self.state.hides(&row) || row.forgotten {
             self.history.insert(group, (sequence, 0), row);
             return self.change_arrived(group, (sequence, 0), &id);

@@ -25,6 +25,7 @@
 //! - `presence::Core::people_step` - what happens at each step
 //! - `presence::Core::whispered` - a member whispered its presence
 //! - `run::Run` - what this room remembers while the process runs
+//! - `run::Run::has_said` - an account said something in a conversation
 //! - `run::Run::note_person` - some commands show that a person is here
 //! - `typing::Core::typing` - the person is writing something
 

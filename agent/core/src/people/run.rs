@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cipher_api::Command;
 use cipher_api::command::{AccountCommand, MessageCommand};
-use cipher_broker::id::AccountId;
+use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::time::Timestamp;
 
 use crate::people::presence::Presences;
@@ -22,6 +22,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// An account said something in a conversation.
+    pub(crate) fn has_said(&mut self, group: GroupId, account: AccountId) {
+        self.typings.said(group, account);
+    }
+
     /// Some commands show that a person is here.
     pub(crate) fn note_person(&mut self, command: &Command, now: Timestamp) {
         let is_here = match command {

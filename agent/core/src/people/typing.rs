@@ -1,6 +1,6 @@
 //! Who is writing something: whispered as presence is, believed for some seconds, never stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cipher_api::{Event, Reply, Result, Target};
@@ -25,6 +25,16 @@ pub(super) struct Typings {
     told: BTreeMap<GroupId, Timestamp>,
     /// Who types, until when.
     heard: BTreeMap<(GroupId, AccountId), Timestamp>,
+    /// Who of them has said something since the last step.
+    said: BTreeSet<(GroupId, AccountId)>,
+}
+
+impl Typings {
+    pub(super) fn said(&mut self, group: GroupId, account: AccountId) {
+        if self.heard.contains_key(&(group, account)) {
+            self.said.insert((group, account));
+        }
+    }
 }
 
 impl Core {
@@ -56,8 +66,9 @@ impl Core {
 
     /// A member whispers that it is writing something.
     pub(super) fn types(&mut self, group: GroupId, account: AccountId) -> Result<()> {
-        // R-WHISPER-03: from a bot too, with which nobody exchanges receipts.
+        // R-WHISPER-03: from a bot too, with which nobody exchanges receipts. Whoever is not to be seen does not see.
         if !self.state.receipts_on()
+            || self.own_presence() == Some(Presence::Offline)
             || !self.with_live(group, |core, live| Ok(core.state.is_confidential(&live.roster)))?
         {
             return Ok(());
@@ -79,10 +90,9 @@ impl Core {
             return;
         }
         let now = self.run.now;
-        let said: Vec<(GroupId, AccountId)> =
-            self.history.written().map(|(group, _, row)| (group, row.account)).collect();
+        let said = std::mem::take(&mut self.run.people.typings.said);
         let heard = self.run.people.typings.heard.iter();
-        let ended = heard.filter(|(who, until)| **until <= now || said.contains(who));
+        let ended = heard.filter(|(who, until)| **until <= now || said.contains(*who));
         for (group, account) in ended.map(|(who, _)| *who).collect::<Vec<_>>() {
             self.run.people.typings.heard.remove(&(group, account));
             self.tell_typing(group, account, false);
