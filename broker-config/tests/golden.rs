@@ -257,7 +257,10 @@ fn golden_content() {
     check("content-of-a-thread-with-a-mention", &rich);
     check("content-missing", &Content { body: Body::Missing(missing), ..text.clone() });
     let [delivered, read] = [7, 6].map(|id| Some(MessageId::from_bytes([id; 16])));
-    check("content-receipt", &Content { body: Body::Receipt(Receipt { delivered, read }), ..text.clone() });
+    let receipt =
+        |behind| Content { body: Body::Receipt(Receipt { delivered, read, behind }), ..text.clone() };
+    check("content-receipt", &receipt(None));
+    check("content-receipt-behind", &receipt(Some(MessageId::from_bytes([5; 16]))));
     let grant = history_grant();
     check("content-history-grant", &Content { body: Body::HistoryGrant(grant), ..text.clone() });
     check("granted-messages", &vec![granted_message()]);

@@ -293,3 +293,46 @@ fn what_could_not_be_sent_says_why_and_what_to_do() {
     world.person("bob").restarts(End::Kill);
     assert_eq!(shown(&mut world, "bob", group, id).failure, view.failure);
 }
+
+/// R-RECEIPT-05: what was said while an account told nothing stays untold, whenever it was read; on whichever of its devices.
+#[test]
+fn r_receipt_05_what_was_read_while_nothing_was_told_is_not_told_later() {
+    let mut world = world(10, &["alice", "bob", "carol"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    link_with(&mut world, "bob", "phone", HistoryPolicy::All);
+    passes(&mut world);
+    let before = world.person("alice").says(group, "before").id;
+    world.settle();
+    read(&mut world, "bob", group);
+    passes(&mut world);
+    world.person("bob").does(account::SetReceipts { on: false });
+    world.settle();
+    let meanwhile = world.person("alice").says(group, "tea at five?").id;
+    world.settle();
+    read(&mut world, "phone", group);
+    let unread = world.person("alice").says(group, "or at six?").id;
+    world.settle();
+    passes(&mut world);
+    world.person("phone").does(account::SetReceipts { on: true });
+    world.settle();
+    passes(&mut world);
+    read(&mut world, "bob", group);
+    passes(&mut world);
+    world.person("alice").adds(group, &["carol"]);
+    world.settle();
+    world.person("carol").accepts(group);
+    let after = world.person("alice").says(group, "are you there?").id;
+    let of_carol = world.person("carol").says(group, "hello").id;
+    world.settle();
+    read(&mut world, "bob", group);
+    passes(&mut world);
+    let states = [before, meanwhile, unread, after].map(|id| state(&mut world, "alice", group, id));
+    assert_eq!(
+        states,
+        [MessageState::Read, MessageState::Sent, MessageState::Sent, MessageState::Read],
+        "before, while it was off, read later, after"
+    );
+    let view = shown(&mut world, "carol", group, of_carol);
+    assert!(by(&view).contains(&("bob".into(), MessageState::Read)), "who came later can place it: {view:?}");
+    oracle::judge(&mut world);
+}

@@ -20,14 +20,16 @@ pub(super) struct Claim {
     pub at: Timestamp,
     /// Where this device came into the conversation: what was said before is not judged here.
     pub joined: u64,
+    /// The account told nothing of what lies up to here; 0 where it does not say so.
+    pub behind: u64,
     pub delivered: Option<u64>,
     pub read: Option<u64>,
 }
 
 /// Takes what a receipt says; whether it says anything new. R-RECEIPT-04: what was reached stays so, whatever is claimed later.
 pub(super) fn count(reached: &mut Reached, claim: &Claim) -> bool {
-    // R-RECEIPT-05: an account reaches nothing of before it came, nor of before this device did.
-    let behind = reached.since.max(claim.joined);
+    // R-RECEIPT-05: an account reaches nothing of before it came, nor of before this device did, nor what it tells nothing of.
+    let behind = reached.since.max(claim.joined).max(claim.behind);
     // R-RECEIPT-03: a receipt counts as far as the log goes, which is where it lies itself.
     let stretch = |to: u64| Stretch { behind, to: to.min(claim.position), at: Some(claim.at) };
     let mut new = false;

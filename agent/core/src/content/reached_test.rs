@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn claim(position: u64, delivered: Option<u64>, read: Option<u64>) -> Claim {
-    Claim { position, at: at(position & 0xff), joined: place(0), delivered, read }
+    Claim { position, at: at(position & 0xff), joined: place(0), behind: 0, delivered, read }
 }
 
 fn states(reached: &Reached, places: &[u64]) -> Vec<Option<MessageState>> {
@@ -103,4 +103,20 @@ fn many_receipts_are_put_together_and_lose_their_times_and_nothing_else() {
     assert_eq!(of_message(&reached, &[place(3)]), Some((MessageState::Delivered, None)));
     assert_eq!(of_message(&reached, &[place(200)]), Some((MessageState::Delivered, Some(at(201)))));
     assert!((1..=200).all(|n| of_message(&reached, &[place(n)]).is_some()));
+}
+
+/// R-RECEIPT-05: what an account tells nothing of it did not reach, whenever it says that it read what follows.
+#[test]
+fn r_receipt_05_what_an_account_tells_nothing_of_is_not_reached() {
+    let mut reached = Reached::default();
+    assert!(count(&mut reached, &claim(place(3), None, Some(place(2)))));
+    let again = Claim { behind: place(5), ..claim(place(9), Some(place(8)), Some(place(7))) };
+    assert!(count(&mut reached, &again));
+    let state = |at: u64| of_message(&reached, &[place(at)]).map(|found| found.0);
+    let (read, delivered) = (Some(MessageState::Read), Some(MessageState::Delivered));
+    let states = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(state);
+    assert_eq!(states, [read, read, None, None, None, read, read, delivered, None]);
+    // It is told again of the same, and of nothing: nothing of it is new.
+    assert!(!count(&mut reached, &again));
+    assert!(!count(&mut reached, &Claim { behind: place(8), ..again }));
 }

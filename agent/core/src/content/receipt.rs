@@ -42,6 +42,7 @@ impl Core {
             && let Some(row) = self.state.groups.get_mut(&group)
         {
             row.receipt_due = Some(at);
+            self.run.content.receipts_due.insert(group);
         }
     }
 
@@ -59,7 +60,13 @@ impl Core {
         // Who only looks whether there is something new is gone in a moment.
         let hurries = !self.run.waits.syncs.is_empty();
         let (mut due, mut next) = (Vec::new(), None::<Timestamp>);
-        for (group, row) in self.state.groups.iter() {
+        let rows = &self.state.groups;
+        self.run
+            .content
+            .receipts_due
+            .retain(|group| rows.get(group).is_some_and(|row| row.receipt_due.is_some()));
+        for group in &self.run.content.receipts_due {
+            let Some(row) = self.state.groups.get(group) else { continue };
             let Some(at) = row.receipt_due else { continue };
             let at =
                 if hurries { row.receipt_said.plus(APART) } else { at.max(row.receipt_said.plus(APART)) };
@@ -128,11 +135,14 @@ impl Core {
     /// How far this account came; `None` if its devices said so already.
     fn receipt(&self, group: GroupId) -> Result<Option<Receipt>> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(None) };
-        let own = self.state.own_id();
+        let (own, joined) = (self.state.own_id(), row.joined_at);
         let others = |row: &MessageRow| row.is_said() && row.is_shown() && !row.failed && row.account != own;
+        // R-RECEIPT-05: what was said while this account told nothing stays untold, whenever it was read.
+        let since = self.state.meta.receipts_since;
+        let untold = |row: &MessageRow| since.is_some_and(|since| row.at.unwrap_or(row.sent_at) <= since);
         let latest = |to: u64| -> Result<Option<(Place, MessageRow)>> {
             let found = self.history.before(&group, (to, u16::MAX), 1, others)?.into_iter().next();
-            Ok(found.filter(|(place, _)| place.0 > row.joined_at))
+            Ok(found.filter(|(place, row)| place.0 > joined && !untold(row)))
         };
         let said = self.state.receipts.get(&group).and_then(|row| row.of.get(&own));
         // R-RECEIPT-08: only up to what was shown with everything before it, and only what was not said yet.
@@ -143,8 +153,17 @@ impl Core {
         let delivered = latest(row.cursor)?.filter(|(place, _)| stands(*place).is_none());
         let delivered = delivered.filter(|(place, _)| read.as_ref().is_none_or(|(read, _)| read < place));
         let id = |found: Option<(Place, MessageRow)>| found.map(|(_, row)| row.id);
-        let receipt = Receipt { delivered: id(delivered), read: id(read) };
-        Ok((receipt.delivered.is_some() || receipt.read.is_some()).then_some(receipt))
+        let mut receipt = Receipt { delivered: id(delivered), read: id(read), behind: None };
+        if receipt.delivered.is_none() && receipt.read.is_none() {
+            return Ok(None);
+        }
+        if since.is_some() {
+            let last = (row.cursor, u16::MAX);
+            let before = |row: &MessageRow| row.is_said() && !row.failed && untold(row);
+            let behind = self.history.before(&group, last, 1, before)?.into_iter().next();
+            receipt.behind = id(behind.filter(|(place, _)| place.0 > joined));
+        }
+        Ok(Some(receipt))
     }
 
     /// A member, or another own device, says how far it came.
@@ -179,7 +198,8 @@ impl Core {
             id.map(|id| self.history.seen(&group, &id)).transpose().map(Option::flatten)
         };
         let (delivered, read) = (place(receipt.delivered)?, place(receipt.read)?);
-        let claim = Claim { position, at, joined, delivered, read };
+        let behind = place(receipt.behind)?.unwrap_or_default();
+        let claim = Claim { position, at, joined, behind, delivered, read };
         let mut row = self.state.receipts.get(&group).cloned().unwrap_or_default();
         let before = row.clone();
         if !reached::count(row.of.entry(account).or_default(), &claim) {

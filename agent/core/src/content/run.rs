@@ -1,6 +1,9 @@
 //! What this room remembers while the process runs, and what happens at each step.
 
+use std::collections::BTreeSet;
+
 use cipher_api::Result;
+use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
 use crate::machine::Core;
@@ -13,6 +16,8 @@ pub(crate) struct Run {
     pub(super) next_expiry: Option<Option<Timestamp>>,
     /// When the next message is older than its group keeps any, if any; `None` while that was not looked for.
     pub(super) next_retention: Option<Option<Timestamp>>,
+    /// Conversations in which a receipt may be due; their rows say so.
+    pub(super) receipts_due: BTreeSet<GroupId>,
 }
 
 impl Run {
@@ -33,6 +38,8 @@ impl Core {
             }
             Step::Opened => {
                 (self.run.content.next_expiry, self.run.content.next_retention) = (None, None);
+                let due = self.state.groups.iter().filter(|(_, row)| row.receipt_due.is_some());
+                self.run.content.receipts_due = due.map(|(group, _)| *group).collect();
                 Ok(())
             }
             Step::Connected { .. } | Step::Disconnected | Step::Tick | Step::BatchEnded => Ok(()),

@@ -12,6 +12,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{
     AdmissionProof, CreateAccount, Operation, Presence, PublicProfile, SignedProfile,
 };
@@ -305,16 +306,20 @@ impl Core {
     pub(super) fn set_receipts(&mut self, on: bool) -> Result<Reply> {
         self.state.identity()?;
         if self.state.meta.receipts != Some(on) {
-            self.receipts_chosen(on);
+            self.receipts_chosen(on, self.run.now.max(self.run.group.entry_at(self.run.now)));
             self.tell_devices(&SyncNote::Receipts(on))?;
         }
         Ok(Reply::Done)
     }
 
-    /// The same, here or on another own device.
-    pub(super) fn receipts_chosen(&mut self, on: bool) {
+    /// The same, here or on another own device, at this time.
+    pub(super) fn receipts_chosen(&mut self, on: bool, at: Timestamp) {
         if self.state.meta.receipts != Some(on) {
+            let again = on && !self.state.receipts_on();
             self.state.meta_mut().receipts = Some(on);
+            if again {
+                self.state.meta_mut().receipts_since = Some(at);
+            }
             if !on {
                 self.state.forget_receipts();
             }

@@ -279,7 +279,7 @@ impl Core {
             }
             SyncNote::Receipts(on) => {
                 if !later.iter().any(|sync| matches!(sync, SyncNote::Receipts(_))) {
-                    self.receipts_chosen(on);
+                    self.receipts_chosen(on, self.run.group.entry_at(self.run.now));
                 }
                 Ok(())
             }

@@ -146,6 +146,9 @@ pub(crate) struct MetaRow {
     /// Whether the person wants receipts; `None` where it did not choose.
     #[serde(rename = "rcp", default, skip_serializing_if = "Option::is_none")]
     pub receipts: Option<bool>,
+    /// When it wanted them again: of what the broker had stored by then nothing is told.
+    #[serde(rename = "rcs", default, skip_serializing_if = "Option::is_none")]
+    pub receipts_since: Option<Timestamp>,
     /// The group of the own devices, once there are several.
     #[serde(rename = "pg", default)]
     pub personal: Option<GroupId>,

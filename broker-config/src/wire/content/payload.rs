@@ -260,7 +260,7 @@ mod tests {
             Body::ContactAccepted,
             Body::Sync(vec![1, 2]),
             Body::Missing(crate::wire::content::Missing { of: Vec::new() }),
-            Body::Receipt(crate::wire::content::Receipt { delivered: Some(of), read: None }),
+            Body::Receipt(crate::wire::content::Receipt { delivered: Some(of), read: None, behind: None }),
             Body::HistoryGrant(crate::wire::content::HistoryGrant {
                 id: serde_bytes::ByteArray::new([4; 16]),
                 to: crate::id::AccountId::from_bytes([5; 32]),

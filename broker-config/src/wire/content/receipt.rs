@@ -14,4 +14,8 @@ pub struct Receipt {
     /// Its person was shown everything up to this message.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub read: Option<MessageId>,
+    /// Nothing is meant that was said up to this message: the account told nothing then, whatever it had read. Who does not have
+    /// it came later.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<MessageId>,
 }
