@@ -11,6 +11,7 @@ use cipher_broker::wire::content::{Attachment, Body, Content, GrantedMessage, Gr
 use cipher_broker::wire::sync::{SyncEdit, SyncMessage};
 use serde::{Deserialize, Serialize};
 
+use crate::state::fitting::fitting;
 use crate::state::{
     Failure, GrantLine, IdentityRow, PinRow, PollRow, Reactions, SealedAs, mention, position,
 };
@@ -412,10 +413,8 @@ impl MessageRow {
         let room = limit::TEXT_BYTES.saturating_sub(self.text.len());
         let poll = self.poll.map(|poll| poll.to_sync(era, room.div_euclid(2)));
         let reactions = self.reactions.to_sync(era, room.div_euclid(4));
-        let mut left = room.div_euclid(4);
-        let edits = self.versions.into_iter().rev().take_while(|version| {
-            left.checked_sub(version.text.len().saturating_add(64)).map(|rest| left = rest).is_some()
-        });
+        let needs = |version: &Version| version.text.len().saturating_add(64);
+        let edits = fitting(self.versions.into_iter().rev(), room.div_euclid(4), needs);
         let edits = edits.map(|Version { position, sent_at, text }| {
             // Those that it was said with lie nowhere else.
             let place = (position > 0).then(|| position::told(position, era));

@@ -7,6 +7,7 @@ mod bot;
 mod change;
 pub(crate) mod evidence;
 mod failure;
+mod fitting;
 mod grant;
 mod group;
 mod head;

@@ -7,6 +7,7 @@ use cipher_broker::wire::content::Poll;
 use cipher_broker::wire::sync::{SyncPoll, SyncVote};
 use serde::{Deserialize, Serialize};
 
+use crate::state::fitting::fitting;
 use crate::state::position;
 
 /// Votes of one account that are kept: the close of the poll, which says which of them counts, may come late.
@@ -83,11 +84,8 @@ impl PollRow {
 
     /// For another own device, with as many of the latest votes as so many bytes hold. Eras are counted by each store for itself.
     pub(crate) fn to_sync(&self, era: u16, room: usize) -> SyncPoll {
-        let mut left = room;
-        let fits = self.votes.iter().rev().take_while(|vote| {
-            let needs = SYNC_BYTES.saturating_add(vote.choices.len());
-            left.checked_sub(needs).map(|rest| left = rest).is_some()
-        });
+        let needs = |vote: &&Vote| SYNC_BYTES.saturating_add(vote.choices.len());
+        let fits = fitting(self.votes.iter().rev(), room, needs);
         let votes = fits.map(|vote| SyncVote {
             account: vote.account,
             place: position::told(vote.position, era),

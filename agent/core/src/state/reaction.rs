@@ -4,6 +4,7 @@ use cipher_broker::id::AccountId;
 use cipher_broker::wire::sync::SyncReaction;
 use serde::{Deserialize, Serialize};
 
+use crate::state::fitting::fitting;
 use crate::state::position;
 
 /// What each account said of each emoji, last: also that it was taken away, because what comes late may be older.
@@ -64,11 +65,8 @@ impl Reactions {
 
     /// For another own device, in so many bytes. Eras are counted by each store for itself.
     pub(crate) fn to_sync(&self, era: u16, room: usize) -> Vec<SyncReaction> {
-        let mut left = room;
-        let fits = self.0.iter().take_while(|reaction| {
-            let needs = SYNC_BYTES.saturating_add(reaction.emoji.len());
-            left.checked_sub(needs).map(|rest| left = rest).is_some()
-        });
+        let needs = |reaction: &&Reaction| SYNC_BYTES.saturating_add(reaction.emoji.len());
+        let fits = fitting(self.0.iter(), room, needs);
         fits.map(|reaction| SyncReaction {
             emoji: reaction.emoji.clone(),
             account: reaction.account,
