@@ -12,6 +12,8 @@ pub const REACTION_BYTES: usize = 64;
 pub const REACTIONS_OF_ACCOUNT: usize = 20;
 /// Different emoji under one message.
 pub const REACTIONS: usize = 64;
+/// Pinned messages of a conversation that are listed, the latest ones.
+pub const PINS: usize = 256;
 /// Members of a group beyond which nobody tells how far it came: everybody would store what everybody says.
 pub const RECEIPT_MEMBERS: usize = 32;
 /// Largest thing that devices of one account tell each other in one message: room for one message of history with what is

@@ -113,6 +113,35 @@ fn what_is_no_vote_is_refused_with_a_sentence() {
     world.person("bob").cannot(vote(one, &["1"]), ErrorKind::Refused);
 }
 
+/// Who is away sees what it pinned at once, as it sees its own words.
+#[test]
+fn a_pin_that_waits_to_be_sent_is_listed_and_one_that_is_to_go_is_not() {
+    let mut world = World::of(6, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let [first, second] = ["one", "two"].map(|text| world.person("alice").says(group, text).id);
+    world.settle();
+    world.person("bob").does(message::Pin { message: of(first), remove: false });
+    world.settle();
+    let pins = |world: &mut World, name: &str| -> Vec<MessageId> {
+        let pins = world.person(name).does(message::Pins { target: Target::Group(group) });
+        pins.iter().map(|view| view.id).collect()
+    };
+    assert_eq!(pins(&mut world, "bob"), [first]);
+    world.person("bob").disconnects();
+    world.person("bob").does(message::Pin { message: of(second), remove: false });
+    assert_eq!(pins(&mut world, "bob"), [first, second]);
+    world.person("bob").does(message::Pin { message: of(first), remove: true });
+    assert_eq!(pins(&mut world, "bob"), [second]);
+    assert_eq!(pins(&mut world, "alice"), [first]);
+    world.person("bob").connects();
+    world.settle();
+    for name in ["alice", "bob"] {
+        world.person(name).restarts(End::Kill);
+        assert_eq!(pins(&mut world, name), [second], "{name}");
+    }
+    oracle::judge(&mut world);
+}
+
 #[test]
 fn a_group_says_who_pins_and_who_takes_back_what_others_said() {
     let mut world = World::of(3, Flavour::R1, &["alice", "bob", "carol"]);

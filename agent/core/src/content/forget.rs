@@ -68,23 +68,15 @@ impl Core {
             let found = self.history.find(group, id, self.state.went_back(&group))?;
             rows.extend(found.filter(|(_, row)| row.expire.is_some() && !self.state.hides(row)));
         }
-        self.expiry_begins(group, &rows, |_, _| true, true)
+        self.expiry_begins(group, &rows, true)
     }
 
     /// Counts from now on.
-    fn expiry_begins(
-        &mut self,
-        group: GroupId,
-        rows: &[(Place, MessageRow)],
-        shown: impl Fn(Place, &MessageRow) -> bool,
-        tell: bool,
-    ) -> Result<()> {
+    fn expiry_begins(&mut self, group: GroupId, rows: &[(Place, MessageRow)], tell: bool) -> Result<()> {
         let own = self.state.own_id();
         let mut told: Vec<(MessageId, Timestamp)> = Vec::new();
         for (place, row) in rows {
-            let Some(seconds) = row.expire.filter(|_| row.account != own && shown(*place, row)) else {
-                continue;
-            };
+            let Some(seconds) = row.expire.filter(|_| row.account != own) else { continue };
             let mut row = row.clone();
             let at = self.run.now.plus(Duration::from_secs(seconds));
             if row.expires(at) {
@@ -280,7 +272,8 @@ impl Core {
         if !self.has_expiring() {
             return Ok(());
         }
-        let rows = self.history.after(&group, behind, usize::MAX)?;
-        self.expiry_begins(group, &rows, |place, _| place.0 <= position, false)
+        let stretch = ((behind, u16::MAX), (position, u16::MAX));
+        let rows = self.history.between(&group, stretch, |row| row.expire.is_some())?;
+        self.expiry_begins(group, &rows, false)
     }
 }

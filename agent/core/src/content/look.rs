@@ -1,13 +1,19 @@
 //! Looking at single messages: one as it stands, the words that it had, a thread, what is pinned.
 
+use std::cell::RefCell;
+
 use cipher_api::command::message::MessageRef;
 use cipher_api::view::{EditView, MessageView};
 use cipher_api::{ErrorKind, Reply, Result, Target};
 use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::wire::content::Body;
 
 use crate::content::named::Meant;
 use crate::machine::Core;
-use crate::state::{MessageRow, Place};
+use crate::state::{MessageRow, PinsRow, Place};
+
+/// Behind everything.
+const END: Place = (u64::MAX, u16::MAX);
 
 impl Core {
     /// One message, with what waits here to change it.
@@ -48,10 +54,9 @@ impl Core {
         if let Some((place, row)) = begins.filter(|(_, row)| row.is_shown() && shown(row)) {
             views.push(self.message_view(meant.group, place, &row));
         }
-        for (place, row) in self.history.behind(&meant.group, from, usize::MAX)? {
-            if row.thread == Some(root) && row.is_shown() && shown(&row) {
-                views.push(self.message_view(meant.group, place, &row));
-            }
+        let wanted = |row: &MessageRow| row.thread == Some(root) && row.is_shown() && shown(row);
+        for (place, row) in self.history.between(&meant.group, (from, END), wanted)? {
+            views.push(self.message_view(meant.group, place, &row));
         }
         let waits = self.run.delivery.rows_of(meant.group).filter_map(|row| self.queued_line(row));
         let waits = waits.filter(|view| view.thread == Some(root) || view.id == root);
@@ -69,32 +74,41 @@ impl Core {
         let found = self.resolve(target)?;
         let mut views = Vec::new();
         for group in self.conversations(target, found) {
+            let mut pinned_here = Vec::new();
             for id in self.pins_of(group)? {
                 let pinned = self.history.find(group, &id, self.state.went_back(&group))?;
-                let pinned = pinned.filter(|(_, row)| row.is_pinned() && !self.state.hides(row));
-                views.extend(pinned.map(|(place, row)| self.message_view(group, place, &row)));
+                let pinned = pinned.filter(|(_, row)| !self.state.hides(row));
+                pinned_here.extend(pinned.map(|(place, row)| self.message_view(group, place, &row)));
             }
+            self.show_waiting_changes(group, &mut pinned_here);
+            pinned_here.retain(|view| view.pinned_by.is_some());
+            views.append(&mut pinned_here);
         }
         Ok(Reply::Messages(views))
     }
 
-    /// The pinned messages. The first time somebody asks they are looked for; from then on they are known.
+    /// The pinned messages. The first time somebody asks they are looked for; from then on they are known. One whose pin waits to be
+    /// sent comes last.
     fn pins_of(&mut self, group: GroupId) -> Result<Vec<MessageId>> {
-        let known = self.state.groups.get(&group).and_then(|row| row.pins.clone());
-        let pins = match known {
-            Some(pins) => pins,
-            None => {
-                let rows = self.history.last(&group, usize::MAX, MessageRow::is_pinned)?;
-                let mut pins: Vec<(u64, MessageId)> =
-                    rows.iter().filter_map(|(_, row)| Some((row.pin?.position, row.id))).collect();
-                pins.sort_unstable();
-                if let Some(row) = self.state.groups.get_mut(&group) {
-                    row.pins = Some(pins.clone());
+        if self.state.pins.get(&group).is_none() {
+            let pins = RefCell::new(PinsRow::default());
+            self.history.between(&group, (Place::default(), END), |row| {
+                if let Some(pin) = row.pin.filter(|pin| !pin.removed) {
+                    pins.borrow_mut().put(pin.position, row.id);
                 }
-                pins
+                false
+            })?;
+            self.state.pins.insert(group, pins.into_inner());
+        }
+        let mut ids = self.state.pins.get(&group).map(PinsRow::ids).unwrap_or_default();
+        for (_, content) in self.run.delivery.rows_of(group).filter_map(|row| self.queued(row)) {
+            if let Body::Pin { of, removed: false } = content.body
+                && !ids.contains(&of)
+            {
+                ids.push(of);
             }
-        };
-        Ok(pins.into_iter().map(|(_, id)| id).collect())
+        }
+        Ok(ids)
     }
 
     fn meant_view(&self, meant: &Meant) -> Option<MessageView> {

@@ -2,7 +2,7 @@
 
 use cipher_api::view::{GroupState, LogLostView, RequestPolicy};
 use cipher_api::{Advice, ErrorKind, Hint, Result};
-use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role};
@@ -111,9 +111,6 @@ pub(crate) struct GroupRow {
     /// What it is called here, where that is not its name.
     #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// The messages that are pinned, with the places of their pins, in the order of the log; `None` until they were looked for.
-    #[serde(rename = "pi", default, skip_serializing_if = "Option::is_none")]
-    pub pins: Option<Vec<(u64, MessageId)>>,
     /// Not every message of it is told to the person.
     #[serde(rename = "mu", default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<Muted>,
@@ -218,7 +215,6 @@ impl GroupRow {
             let_in_at: None,
             let_in_by: None,
             alias: None,
-            pins: None,
             muted: None,
             lost: None,
             asked: Vec::new(),

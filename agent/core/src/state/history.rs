@@ -285,6 +285,19 @@ impl History {
         self.stretch(group, bounds, End::Oldest, limit, |_, _| Verdict::Take)
     }
 
+    /// Messages between two places that `wanted` takes, oldest first, the last place included: of a whole conversation these
+    /// alone are held.
+    pub(crate) fn between(
+        &self,
+        group: &GroupId,
+        (behind, to): (Place, Place),
+        wanted: impl Fn(&MessageRow) -> bool,
+    ) -> Result<Vec<(Place, MessageRow)>> {
+        let bounds = (Bound::Excluded(behind), Bound::Included(to));
+        let judge = |_, row: &MessageRow| if wanted(row) { Verdict::Take } else { Verdict::Pass };
+        self.stretch(group, bounds, End::Oldest, usize::MAX, judge)
+    }
+
     /// Messages that the running batch wrote.
     pub(crate) fn written(&self) -> impl Iterator<Item = (GroupId, Place, &MessageRow)> {
         self.messages.iter().map(|((group, position, place), row)| (*group, (*position, *place), row))

@@ -71,7 +71,7 @@ pub use self::mark::Mark;
 pub(crate) use self::message::{Author, Change, MessageRow, ParkedRow, Place, RowBody, Version};
 pub(crate) use self::missing::{MOST, MissingRow};
 pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
-pub(crate) use self::pin::PinRow;
+pub(crate) use self::pin::{PinRow, PinsRow};
 pub use self::place::stopped;
 pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow, revoked};
 pub(crate) use self::poll::{PollRow, Vote};

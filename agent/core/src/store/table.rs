@@ -128,6 +128,8 @@ macro_rules! row_tables {
             RECEIPTS receipts "receipts" GroupId => ReceiptsRow;
             /// Group id: what members gave each other of the time before they came.
             GRANTS grants "grants" GroupId => GrantsRow;
+            /// Group id: which messages are pinned, once that was looked for.
+            PINS pins "pins" GroupId => PinsRow;
             /// Number: uploads that no message names yet.
             UPLOADS uploads "uploads" u64 => UploadRow;
             /// Turn: conversations in which a bot has something to handle, the next one first.
