@@ -36,6 +36,6 @@ pub use crate::input::{
 };
 pub use crate::machine::{Core, Options, effect, input};
 pub use crate::state::{BackupOf, Mark, stopped};
-pub use crate::store::examine::{Examined, examine};
+pub use crate::store::examine::{Examined, examine, values};
 pub use crate::store::keys_unopened;
 pub use crate::store::place::{Folder, Place};

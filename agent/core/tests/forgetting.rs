@@ -9,7 +9,7 @@ use cipher_api::{ErrorKind, Event, Target};
 use cipher_broker::id::{GroupId, MessageId};
 
 use crate::own_devices::link_with;
-use crate::support::disk::End;
+use crate::support::disk::{Disk, End, unlock};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::world::{World, days, send};
@@ -361,4 +361,40 @@ fn r_forget_11_a_group_says_for_how_long_messages_are_kept() {
     passes(&mut world, days(2));
     assert!(found(&mut world, "bob", group, long).is_some());
     oracle::judge(&mut world);
+}
+
+/// R-FORGET-12: nor does anybody's store tell what was put under it, or chosen of it.
+#[test]
+fn r_forget_12_what_was_made_of_a_message_is_forgotten_with_it() {
+    const TADA: &[u8] = "\u{1f389}".as_bytes();
+    let mut world = world(34, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let id = says(&mut world, "alice", group, WORDS);
+    let gone = world.person("alice").says(group, "this one is taken back").id;
+    world.settle();
+    for one in [id, gone] {
+        for remove in [false, true, false] {
+            for name in ["alice", "bob"] {
+                world.person(name).does(message::React { message: of(one), emoji: "tada".into(), remove });
+                world.settle();
+            }
+        }
+    }
+    read(&mut world, "bob", group);
+    world.person("alice").does(message::Delete { message: of(gone), local: false });
+    passes(&mut world, MINUTE * 2);
+    for name in ["alice", "bob"] {
+        assert_eq!(found(&mut world, name, group, id), None, "{name}");
+        let index = world.index(name);
+        world.end(index, End::Clean);
+        let disk = Disk::holding(world.people[index].disk.files());
+        let mut left = Vec::new();
+        let look = |table: &'static str, value: &[u8]| {
+            if value.windows(TADA.len()).any(|bytes| bytes == TADA) {
+                left.push(table);
+            }
+        };
+        cipher_core::values(disk.place(), || Ok(unlock()), [9; 32], look).unwrap();
+        assert!(left.is_empty(), "{name}: {left:?}");
+    }
 }

@@ -208,7 +208,8 @@ impl Core {
             return Err(no_words());
         }
         let unread = self.is_unread(&group, place.0, &row);
-        self.forget_sealed(group, place.0, &id, &mut row)?;
+        let was = row.clone();
+        self.forget_sealed(group, place.0, &was, &mut row);
         row.take_back();
         self.state.note_pin(group, &row);
         let view = Box::new(self.message_view(group, place, &row));

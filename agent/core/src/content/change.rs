@@ -8,6 +8,7 @@
 //! ```
 
 use cipher_api::{Event, Result};
+use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
 
@@ -122,11 +123,10 @@ impl Core {
             }
             return Ok(Err(without));
         }
-        let id = row.id;
         match waiting.change {
             // R-FORGET-04: its time stays.
             Change::Edit => self.keep_as_sealed(group, place.0, before, &mut row),
-            Change::Delete => self.forget_sealed(group, place.0, &id, &mut row)?,
+            Change::Delete => self.forget_sealed(group, place.0, &before, &mut row),
             Change::React
             | Change::Unreact
             | Change::Pin
@@ -189,6 +189,15 @@ impl Core {
         };
         (waiting.change, waiting.sent_at, waiting.powers) = (change, content.sent_at, powers);
         Some((of, waiting))
+    }
+
+    /// R-FORGET-12: what a change says goes into its message, and goes with it. Its own row marks the place; to a bot it tells what
+    /// was put there or chosen, until the bot was told.
+    pub(super) fn leaves_a_mark(&self, row: &mut MessageRow) {
+        if self.state.identity.as_ref().is_none_or(|own| own.kind != Kind::Bot) {
+            row.text.clear();
+            row.choices.clear();
+        }
     }
 
     /// An own message gets other words: the log has the first ones, and they are what is given back to a log that lost

@@ -163,12 +163,12 @@ impl Core {
         place: Place,
         mut row: MessageRow,
     ) -> Result<bool> {
-        let id = row.id;
+        let (id, was) = (row.id, row.clone());
         let unread = self.is_unread(&group, place.0, &row);
         let hidden = self.state.hides(&row);
         let mut view = Box::new(self.message_view(group, place, &row));
         // R-FORGET-05: nor is it said again to a log that lost it.
-        self.forget_sealed(group, place.0, &id, &mut row)?;
+        self.forget_sealed(group, place.0, &was, &mut row);
         row.forget();
         self.state.note_pin(group, &row);
         self.history.insert(group, place, row);

@@ -130,11 +130,12 @@ impl Core {
             self.run.received = self.run.received.saturating_add(1);
             // In effect or not, for bots: what waits for its message is told with that.
             row.edited = self.change_came(group, &change, of)?.counts();
+            self.leaves_a_mark(&mut row);
             self.history.insert(group, (sequence, 0), row);
             return Ok(());
         }
-        // One that was forgotten before it came is nothing to read.
         self.run.people.has_said(group, row.account);
+        // One that was forgotten before it came is nothing to read.
         if self.state.hides(&row) || row.forgotten {
             self.history.insert(group, (sequence, 0), row);
             return self.change_arrived(group, (sequence, 0), &id);

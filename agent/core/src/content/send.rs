@@ -212,8 +212,15 @@ impl Core {
         if let Some((of, change)) = change {
             let mut came = Came::Waits;
             if first {
+                self.leaves_a_mark(&mut stored);
                 self.history.insert(group, (sequence, 0), stored);
                 came = self.change_came(group, &change, of)?;
+                let found = self.history.find(group, &of, self.state.went_back(&group))?;
+                if found.is_some_and(|(_, row)| row.deleted || row.forgotten) {
+                    // R-FORGET-12: its message went before it was said.
+                    self.state.note_unsaid(group, of);
+                    self.run.wake_at(self.run.now.plus(Duration::from_millis(1)));
+                }
             }
             return self.tell_changed_one(group, &of, came, ticket);
         }

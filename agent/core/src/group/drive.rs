@@ -31,6 +31,7 @@ impl Core {
                 self.fetch_missing_trees();
             }
             Step::BatchEnds => {
+                self.empty_unsaid()?;
                 self.drive_touched()?;
                 self.tell_changed()?;
             }

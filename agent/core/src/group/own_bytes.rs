@@ -1,5 +1,7 @@
 //! Bytes that this device sealed: known when the log shows them, wherever it does, and said again when it lost them.
 
+use std::time::Duration;
+
 use cipher_api::Result;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -9,6 +11,9 @@ use crate::machine::Core;
 use crate::state::{
     MessageRow, OutboxKind, OutboxRow, Print, Seal, SealKey, SealedAs, SentRow, key, print_of_stored,
 };
+
+/// Rows that are looked at in one batch.
+const PER_BATCH: usize = 256;
 
 impl Core {
     /// Bytes that were sealed here, do not wait any more, and are not to be said again: they may lie in the log all the
@@ -116,7 +121,9 @@ impl Core {
     pub(super) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
         let mut said = 0u64;
         for (key, sent) in self.sealed_of(group)? {
-            let Some(id) = sent.id.filter(|_| which(&sent)) else { continue };
+            let Some(id) = sent.id.filter(|_| which(&sent) && !self.state.is_unsaid(&group, &sent)) else {
+                continue;
+            };
             if self.state.outbox.len() >= limit::OUTBOX_ROWS {
                 break;
             }
@@ -129,34 +136,66 @@ impl Core {
         Ok(said)
     }
 
-    /// The words of a message are let go of: neither they nor any other words it got are said again. That these bytes were
-    /// sealed here stays known.
+    /// The words of a message are let go of: neither they nor any other words it got are said again, nor what this account made of
+    /// it. That these bytes were sealed here stays known. `was` is its row of before, `row` what becomes of it.
     pub(crate) fn forget_sealed(
         &mut self,
         group: GroupId,
         position: u64,
-        of: &MessageId,
+        was: &MessageRow,
         row: &mut MessageRow,
-    ) -> Result<()> {
-        if row.account != self.state.own_id() {
-            return Ok(());
+    ) {
+        if self.state.may_be_sealed(was) {
+            self.note_unsaid(group, was.id);
         }
-        if let Some(sealed) = row.sealed.take()
-            && row.edited.is_none()
-        {
-            // It got no other words, so the ledger has none.
-            let key = sealed.key;
-            if let Some(sent) = sealed.into_sent(row, position) {
-                self.ledger.spend(group, key, sent);
-            }
-            return Ok(());
+        let Some(sealed) = row.sealed.take() else { return };
+        let key = sealed.key;
+        if let Some(sent) = sealed.into_sent(was, position) {
+            self.ledger.spend(group, key, sent);
         }
-        for (key, sent) in self.sealed_of(group)? {
-            if sent.id == Some(*of) || sent.edits() == Some(*of) {
-                self.ledger.spend(group, key, sent);
+    }
+
+    /// What was sealed of a message, and of what was made of it, is to go.
+    fn note_unsaid(&mut self, group: GroupId, id: MessageId) {
+        self.state.note_unsaid(group, id);
+        self.run.wake_at(self.run.now.plus(Duration::from_millis(1)));
+    }
+
+    /// R-FORGET-12: empties what was sealed of messages that are gone, in bounded steps.
+    pub(super) fn empty_unsaid(&mut self) -> Result<()> {
+        let mut left = PER_BATCH;
+        for group in self.state.unsaid.keys() {
+            while left > 0 && self.state.unsaid.get(&group).is_some() {
+                left = self.empty_unsaid_of(group, left)?;
             }
+        }
+        if self.state.unsaid.len() > 0 {
+            self.run.wake_at(self.run.now.plus(Duration::from_millis(1)));
         }
         Ok(())
+    }
+
+    /// A step in one group; for how many rows there is room after it.
+    fn empty_unsaid_of(&mut self, group: GroupId, most: usize) -> Result<usize> {
+        let behind = self.state.unsaid.get(&group).and_then(|row| row.behind);
+        let rows = self.ledger.sent_behind(&group, behind, most)?;
+        let (looked_at, last) = (rows.len(), rows.last().map(|(key, _)| *key));
+        for (key, sent) in rows {
+            if !sent.content.is_empty() && self.state.is_unsaid(&group, &sent) {
+                self.ledger.spend(group, key, sent);
+            }
+        }
+        let Some(row) = self.state.unsaid.get_mut(&group) else { return Ok(most) };
+        let goes_on = if looked_at == most {
+            row.behind = last;
+            true
+        } else {
+            row.turn_ends()
+        };
+        if !goes_on {
+            self.state.unsaid.remove(&group);
+        }
+        Ok(most.saturating_sub(looked_at.max(1)))
     }
 
     /// Whether bytes of ours that wait have this print.

@@ -165,6 +165,30 @@ impl Ledger {
         Ok(found)
     }
 
+    /// The same, in the order of their keys, from behind one of them on, so many at most.
+    pub(crate) fn sent_behind(
+        &self,
+        group: &GroupId,
+        behind: Option<SealKey>,
+        most: usize,
+    ) -> Result<Vec<(SealKey, SentRow)>> {
+        let (first, last) = of_group(group, 16);
+        let from = behind.map(|key| (*group, key).to_key());
+        let from = from.as_deref().map_or(Bound::Included(first.as_slice()), Bound::Excluded);
+        let mut found = BTreeMap::new();
+        for row in self.store.table(table::SENT)?.range(from, Bound::Included(&last))?.take(most) {
+            let row = row?;
+            let key = <(GroupId, SealKey)>::from_key(&row.key()).map(|(_, key)| key);
+            let value = row.value().ok().and_then(|value| codec::decode(&value).ok());
+            found.extend(key.zip(value));
+        }
+        // What this batch wrote is newer; what it took away is emptied once more, so that a full page stays one.
+        let after = behind.map_or(Bound::Included((*group, [0; 16])), |key| Bound::Excluded((*group, key)));
+        let written = self.sent.range((after, Bound::Included((*group, [u8::MAX; 16]))));
+        found.extend(written.filter_map(|((_, key), row)| Some((*key, row.clone()?))));
+        Ok(found.into_iter().take(most).collect())
+    }
+
     /// Where the own message with this seal stands in history. The first question for a group reads its history, so that
     /// copies of own bytes, which anybody can put into a log, cost little each.
     pub(crate) fn place_of(

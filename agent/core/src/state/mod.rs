@@ -41,6 +41,7 @@ mod skip;
 pub(crate) mod suite;
 mod told;
 mod transfer;
+mod unsaid;
 mod upload;
 mod words;
 
@@ -84,6 +85,7 @@ pub(crate) use self::setting::SettingsChange;
 pub(crate) use self::skip::Skip;
 pub(crate) use self::told::{Taken, ToldRow, muted_view};
 pub(crate) use self::transfer::TransferRow;
+pub(crate) use self::unsaid::UnsaidRow;
 pub(crate) use self::upload::UploadRow;
 pub(crate) use self::words::Words;
 use crate::store::sealed::Writing;

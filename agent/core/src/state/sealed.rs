@@ -50,12 +50,9 @@ pub(crate) struct SentRow {
 }
 
 impl SentRow {
-    /// The message that it gives other words to.
-    pub(crate) fn edits(&self) -> Option<MessageId> {
-        match codec::decode::<Content>(&self.content).ok()?.body {
-            Body::Edit { of, .. } => Some(of),
-            _ => None,
-        }
+    /// The message that it makes something of.
+    pub(crate) fn changes(&self) -> Option<MessageId> {
+        codec::decode::<Content>(&self.content).ok()?.body.changes()
     }
 
     /// Whether these are the bytes: what only has their print was changed by somebody.

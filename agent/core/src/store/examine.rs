@@ -1,4 +1,4 @@
-//! Looking at everything: what a store lost, and whether it is whole.
+//! Looking at everything: what a store lost, whether it is whole, and what it holds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +33,16 @@ pub fn examine(
     unlock: impl FnOnce() -> Result<Unlock>,
     seed: [u8; 32],
 ) -> Result<Examined> {
+    values(place, unlock, seed, |_, _| ())
+}
+
+/// The same; hands every value that opens to the caller, with the name of its table: what can be read by who has the keys.
+pub fn values(
+    place: impl Place + 'static,
+    unlock: impl FnOnce() -> Result<Unlock>,
+    seed: [u8; 32],
+    each: impl FnMut(&'static str, &[u8]),
+) -> Result<Examined> {
     let place: Arc<dyn Place> = Arc::new(place);
     if place.length(FILE).is_ok_and(|length| length.is_some_and(|length| length > 0)) {
         let damage = match watched(|| look_through(place.as_ref())) {
@@ -46,17 +56,20 @@ pub fn examine(
         }
     }
     let store = Store::open(place, unlock, seed)?;
-    store.guarded(|| store.read_all())
+    store.guarded(|| store.read_all(each))
 }
 
 impl Store {
     /// Opens every value. Damage is noted and told like any other.
-    pub(super) fn read_all(&self) -> Result<Examined> {
+    pub(super) fn read_all(&self, mut each: impl FnMut(&'static str, &[u8])) -> Result<Examined> {
         let mut found = Examined { mended: self.is_mended(), ..Examined::default() };
         for table in table::ALL {
             for row in self.table(*table)?.rows()? {
                 match row?.value() {
-                    Ok(_) => found.values = found.values.saturating_add(1),
+                    Ok(value) => {
+                        each(table.name, &value);
+                        found.values = found.values.saturating_add(1);
+                    }
                     Err(error) if is_damage(&error) && table.name != table::META.name => {
                         let count: &mut u64 = found.damaged.entry(table.name).or_default();
                         *count = count.saturating_add(1);

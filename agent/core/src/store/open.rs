@@ -261,7 +261,7 @@ impl Store {
         let format = read.open_table(table::FORMAT).map_err(storage)?;
         if format.get(MENDED).map_err(storage)?.is_some() {
             self.0.is_mended.store(true, Ordering::Relaxed);
-            self.read_all()?;
+            self.read_all(|_, _| ())?;
         }
         Ok(())
     }

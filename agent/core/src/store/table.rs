@@ -132,6 +132,8 @@ macro_rules! row_tables {
             PINS pins "pins" GroupId => PinsRow;
             /// Number: uploads that no message names yet.
             UPLOADS uploads "uploads" u64 => UploadRow;
+            /// Group id: messages that are gone, of which sealed bytes may still hold words.
+            UNSAID unsaid "unsaid" GroupId => UnsaidRow;
             /// Turn: conversations in which a bot has something to handle, the next one first.
             DUE due "due" u64 => DueRow;
         }
