@@ -41,8 +41,11 @@ pub const FILE_CHUNK_BYTES: u32 = 256 * 1024;
 pub const FILE_CHUNK_RANGE: std::ops::RangeInclusive<u32> = 4 * 1024..=512 * 1024;
 /// Bytes by which a sealed chunk is longer than its content.
 pub const FILE_CHUNK_OVERHEAD: usize = 35;
-/// Chunks of a file on their way at once, either way: 2 MiB.
+/// Chunks of a file on their way to the broker at once: 2 MiB.
 pub const FILE_WINDOW: usize = 8;
+/// Chunks of a file on their way from the broker at once. With those that wait for the disk it is 4 MiB, which is what a
+/// command that is killed fetches twice at most.
+pub const FILE_FETCH_WINDOW: usize = 12;
 /// Files of one message.
 pub const ATTACHMENTS: usize = 16;
 /// Longest name of a file, bytes.

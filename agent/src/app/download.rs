@@ -1,10 +1,11 @@
-//! A file on its way from the broker: fetched chunk by chunk, opened and written by a thread, and whole before it gets its
+//! A file on its way from the broker: fetched chunk by chunk, opened, written and hashed by threads, and whole before it gets its
 //! name.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use bytes::Bytes;
 use cipher_api::view::OpenFileView;
@@ -27,6 +28,10 @@ use crate::runtime::timer;
 
 /// Chunks that wait for the disk.
 const AHEAD: usize = 2;
+/// Chunks that are written and wait to be hashed.
+const HASHED_AFTER: usize = 2;
+/// Bytes after which the disk begins with what was written, so that little is left at the end.
+const SYNCED_EVERY: u64 = 16 * 1024 * 1024;
 /// Names that are tried: `NAME`, `NAME (1)` and so on.
 const NAMES: u32 = 10_000;
 
@@ -244,7 +249,7 @@ async fn fetch(
     progress(bytes(from), size);
     let got = futures::stream::iter(from..count)
         .map(|chunk| async move { (chunk, broker::get(network, &id, chunk).await) })
-        .buffered(limit::FILE_WINDOW);
+        .buffered(limit::FILE_FETCH_WINDOW);
     tokio::pin!(got);
     while let Some((chunk, sealed)) = got.next().await {
         let sealed = match sealed {
@@ -289,7 +294,7 @@ pub(crate) async fn fetch_whole(
     let opening = chunks(&id, key)?;
     let got = futures::stream::iter(0..count)
         .map(|chunk| async move { (chunk, broker::get(network, &id, chunk).await) })
-        .buffered(limit::FILE_WINDOW);
+        .buffered(limit::FILE_FETCH_WINDOW);
     tokio::pin!(got);
     let mut content = Vec::new();
     while let Some((chunk, sealed)) = got.next().await {
@@ -307,7 +312,7 @@ pub(crate) async fn fetch_whole(
     if content.len() as u64 == size && *hash == hashed.as_slice() { Ok(content) } else { Err(other(wanted)) }
 }
 
-/// Opens what arrives, in order, and writes it.
+/// Opens what arrives, in order, and writes it; a thread beside it hashes, and another has the disk begin early.
 struct Writing {
     file: File,
     path: PathBuf,
@@ -322,17 +327,59 @@ impl Writing {
     fn run(
         mut self,
         opening: &Chunks,
-        mut arrives: mpsc::Receiver<Bytes>,
+        arrives: mpsc::Receiver<Bytes>,
     ) -> Result<Option<(Vec<u8>, u64)>, Error> {
         let path = self.path.clone();
         let failed = |error| unwritten(&path, error);
-        let mut length = u64::from(self.from) * self.chunk_bytes;
+        let length = u64::from(self.from) * self.chunk_bytes;
         self.file.set_len(length).map_err(failed)?;
         let mut hasher = self.hashed(length).map_err(failed)?;
         self.file.seek(SeekFrom::Start(length)).map_err(failed)?;
-        let mut position = self.from;
+        let (file, (opened, hashes), (back, spare), (due, syncs)) =
+            (&self.file, sync_channel(HASHED_AFTER), channel(), sync_channel(1));
+        let (hashed, length) = std::thread::scope(|threads| {
+            let hashing = threads.spawn(move || {
+                for chunk in hashes {
+                    let chunk: Vec<u8> = chunk;
+                    hasher.update(&chunk);
+                    // Whoever opens may have ended.
+                    drop(back.send(chunk));
+                }
+                hasher.finalize().to_vec()
+            });
+            threads.spawn(move || {
+                for () in syncs {
+                    // What fails here fails again at the end.
+                    drop(file.sync_data());
+                }
+            });
+            let length = self.open_all(opening, arrives, &opened, &spare, &due);
+            drop((opened, due));
+            (hashing.join(), length)
+        });
+        let Some(length) = length? else { return Ok(None) };
+        let hashed = hashed.map_err(|_| ErrorKind::Bug.because("a file is not hashed to its end"))?;
+        self.file.sync_all().map_err(failed)?;
+        Ok(Some((hashed, length)))
+    }
+
+    /// Length of the whole, once it is written; `None` if it ends before its end.
+    fn open_all(
+        &self,
+        opening: &Chunks,
+        mut arrives: mpsc::Receiver<Bytes>,
+        opened: &SyncSender<Vec<u8>>,
+        spare: &Receiver<Vec<u8>>,
+        due: &SyncSender<()>,
+    ) -> Result<Option<u64>, Error> {
+        let mut length = u64::from(self.from) * self.chunk_bytes;
+        let (mut position, mut unsynced) = (self.from, 0);
         while let Some(sealed) = arrives.blocking_recv() {
-            let mut chunk = Vec::from(sealed);
+            // What was used before is there already, and near the processor.
+            let mut chunk = spare.try_recv().unwrap_or_default();
+            chunk.clear();
+            chunk.extend_from_slice(&sealed);
+            drop(sealed);
             let last = position + 1 == self.count;
             opening.open(position, last, &mut chunk).map_err(|_| {
                 ErrorKind::Trust
@@ -345,16 +392,17 @@ impl Writing {
             if !last && whole != self.chunk_bytes {
                 return Ok(None);
             }
-            hasher.update(&chunk);
-            self.file.write_all(&chunk).map_err(failed)?;
+            (&self.file).write_all(&chunk).map_err(|error| unwritten(&self.path, error))?;
+            // It hashes until this end of it is dropped.
+            drop(opened.send(chunk));
             length = length.saturating_add(whole);
             position += 1;
+            unsynced += whole;
+            if unsynced >= SYNCED_EVERY && due.try_send(()).is_ok() {
+                unsynced = 0;
+            }
         }
-        if position < self.count {
-            return Ok(None);
-        }
-        self.file.sync_all().map_err(failed)?;
-        Ok(Some((hasher.finalize().to_vec(), length)))
+        Ok((position >= self.count).then_some(length))
     }
 
     /// The hash of what is there already.
