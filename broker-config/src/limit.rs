@@ -52,6 +52,12 @@ pub const ATTACHMENTS: usize = 16;
 pub const FILE_NAME_BYTES: usize = 255;
 /// Longest media type of a file, bytes.
 pub const MEDIA_TYPE_BYTES: usize = 127;
+/// Largest preview of a file, bytes.
+pub const PREVIEW_BYTES: usize = 8 * 1024;
+/// Longest side of a preview, pixels.
+pub const PREVIEW_SIDE: u16 = 160;
+/// Bytes of all previews of one message.
+pub const PREVIEWS_BYTES: usize = 32 * 1024;
 /// Longest time after which a message is forgotten, in seconds: a year.
 pub const EXPIRE_SECONDS: u64 = 366 * 24 * 3600;
 /// Largest message on an inbox: a Welcome without tree grows by about 100 bytes per device it adds.

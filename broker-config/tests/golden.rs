@@ -17,7 +17,7 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
 use cipher_broker::wire::content::{
     Attachment, Body, Content, GrantKey, GrantedMessage, GrantedOf, HistoryGrant, Mention, Missing,
-    MissingOf, Poll, Receipt,
+    MissingOf, Poll, Preview, Receipt,
 };
 use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role, Settings};
@@ -267,7 +267,10 @@ fn golden_content() {
     let unnamed =
         Attachment { name: String::new(), mime: String::new(), expires: Timestamp::default(), ..file() };
     let attachments = vec![file(), unnamed];
-    check("content-files", &Content { body: Body::Text(String::new()), attachments, ..text });
+    let files = |attachments| Content { body: Body::Text(String::new()), attachments, ..text.clone() };
+    check("content-files", &files(attachments));
+    let preview = Preview { width: 160, height: 120, bytes: b"\xff\xd8\xff\xe0".to_vec() };
+    check("content-files-with-a-preview", &files(vec![Attachment { preview: Some(preview), ..file() }]));
 }
 
 fn file() -> Attachment {
@@ -280,6 +283,7 @@ fn file() -> Attachment {
         hash: ByteArray::new([13; 32]),
         chunk: 262_144,
         expires: at(),
+        preview: None,
     }
 }
 

@@ -11,7 +11,7 @@ use cipher_api::view::{
     ContactState, EditView, GroupState, HistoryPolicy, QuotedState, RequestPolicy, Trust, WhoMay,
 };
 use cipher_api::view::{
-    ContactView, DeliveredView, EventsView, GroupView, KeptEvent, MutedView, RecoveringWhy,
+    ContactView, DeliveredView, EventsView, FileView, GroupView, KeptEvent, MutedView, RecoveringWhy,
 };
 use cipher_api::{Ask, Command, Cursor, Event, Reply, Target, Who};
 use cipher_broker::wire::group::Role;
@@ -372,7 +372,8 @@ fn every_method_has_its_golden_json() {
         &[sample::upload()],
     );
     methods.add(&[file::Progress { id, done: 1 }], DONE);
-    methods.add(&[file::Finish { id, hash: vec![7; 32], mime: "text/plain".into() }], DONE);
+    let finish = |mime: &str, preview| file::Finish { id, hash: vec![7; 32], mime: mime.into(), preview };
+    methods.add(&[finish("text/plain", None), finish("image/png", Some(sample::preview()))], DONE);
     methods.add(&[file::Drop { id }], DONE);
     let send = |reply_to, expire| file::Send {
         target: ops(),
@@ -384,7 +385,8 @@ fn every_method_has_its_golden_json() {
     };
     methods.add(&[send(Some("aeaqca".into()), Some(3600)), send(None, None)], &[sample::said()]);
     let list = |last| file::List { target: ops(), last };
-    methods.add(&[list(Some(20)), list(None)], &[vec![sample::file_view()]]);
+    let picture = FileView { file: sample::picture(), ..sample::file_view() };
+    methods.add(&[list(Some(20)), list(None)], &[vec![sample::file_view()], vec![picture]]);
     methods.add(&[file::Open { file: of(Some(ops())) }], &[vec![sample::open_file()]]);
 
     // Bots.

@@ -4,8 +4,8 @@ use cipher_api::view::{
     AccountView, AttachmentView, BotChange, BotChangeView, BotEventView, BotMemberView, ContactState,
     ContactView, DeniedView, DeviceView, EvidenceKind, EvidenceView, ExhibitView, FileView, GroupState,
     GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, LogLostView,
-    MemberView, MessageState, MessageView, OfferedView, OpenFileView, RecoveringView, RecoveringWhy,
-    RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
+    MemberView, MessageState, MessageView, OfferedView, OpenFileView, PreviewView, RecoveringView,
+    RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
 };
 use cipher_api::view::{
     Body, GrantView, GrantedView, GroupEvent, MissingView, PollOptionView, PollView, ReactionView,
@@ -28,7 +28,18 @@ pub(crate) fn attachment() -> AttachmentView {
         mime: "text/plain".into(),
         id: file(),
         expires: Some(at(9)),
+        preview: None,
     }
+}
+
+/// A picture that is shown before it is fetched.
+pub(crate) fn picture() -> AttachmentView {
+    let (name, mime) = ("cat.png".into(), "image/png".into());
+    AttachmentView { name, mime, preview: Some(preview()), ..attachment() }
+}
+
+pub(crate) fn preview() -> PreviewView {
+    PreviewView { mime: "image/jpeg".into(), width: 160, height: 120, bytes: b"\xff\xd8\xff\xe0".to_vec() }
 }
 
 pub(crate) const fn file() -> FileId {

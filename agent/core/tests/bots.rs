@@ -476,7 +476,12 @@ fn an_answer_names_files_and_made_again_it_is_the_same_answer() {
     assert!(other.id != upload.id && other.key != upload.key);
     let bobs = world.person("bob").does(begin("answer 1, content 7"));
     assert!(bobs.id != upload.id && bobs.key != upload.key, "the secret of the account counts");
-    world.person("echo").does(file::Finish { id: again.id, hash: vec![7; 32], mime: "text/csv".into() });
+    world.person("echo").does(file::Finish {
+        id: again.id,
+        hash: vec![7; 32],
+        mime: "text/csv".into(),
+        preview: None,
+    });
     world.person("echo").does(attaching(&event, &[&again]));
     world.person("echo").does(attaching(&event, &[&again]));
     world.settle();

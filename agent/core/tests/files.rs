@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use cipher_api::command::message::MessageRef;
 use cipher_api::command::{contact, file, message};
-use cipher_api::view::{HistoryPolicy, MessageState, MessageView, OpenFileView, UploadView};
+use cipher_api::view::{HistoryPolicy, MessageState, MessageView, OpenFileView, PreviewView, UploadView};
 use cipher_api::{ErrorKind, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
+use cipher_broker::limit;
 
 use crate::own_devices::link_with;
 use crate::support::disk::End;
@@ -20,7 +21,7 @@ fn begin(origin: &str, size: u64) -> file::Begin {
 }
 
 fn finish(upload: &UploadView) -> file::Finish {
-    file::Finish { id: upload.id, hash: vec![7; 32], mime: "text/plain".into() }
+    file::Finish { id: upload.id, hash: vec![7; 32], mime: "text/plain".into(), preview: None }
 }
 
 fn says(group: GroupId, text: &str, uploads: &[&UploadView]) -> file::Send {
@@ -146,6 +147,47 @@ fn a_new_own_device_opens_the_files_of_the_history_it_was_given() {
     let opened = world.person("laptop").does(open(said.id));
     assert_eq!(opened[0].key, upload.key);
     assert_eq!(world.person("laptop").does(list(group)).len(), 1);
+    oracle::judge(&mut world);
+}
+
+/// R-FILE-03: it is in what every device tells of the message, and nothing is left of it when the message goes.
+#[test]
+fn r_file_03_a_preview_goes_where_its_message_goes_and_with_it() {
+    let mut world = World::of(8, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let bytes = [b"\xff\xd8\xff".as_slice(), &[7; 500]].concat();
+    let preview = PreviewView { mime: "image/jpeg".into(), width: 160, height: 90, bytes };
+    let upload = world.person("alice").does(begin("a", 300_000));
+    for wrong in [
+        PreviewView { width: 161, ..preview.clone() },
+        PreviewView { height: 0, ..preview.clone() },
+        PreviewView { bytes: b"<svg/>".to_vec(), ..preview.clone() },
+        PreviewView { bytes: [preview.bytes.as_slice(), &[0; 8192]].concat(), ..preview.clone() },
+    ] {
+        let with = file::Finish { preview: Some(wrong), ..finish(&upload) };
+        assert_eq!(world.person("alice").asks(with).unwrap_err().kind, ErrorKind::Usage);
+    }
+    let with = |upload| file::Finish { preview: Some(preview.clone()), ..finish(upload) };
+    world.person("alice").does(with(&upload));
+    let said = world.person("alice").does(says(group, "look", &[&upload]));
+    world.settle();
+    link_with(&mut world, "bob", "phone", HistoryPolicy::All);
+    world.settle();
+    for name in ["alice", "bob", "phone"] {
+        let listed = world.person(name).does(list(group));
+        assert_eq!(listed[0].file.preview.as_ref(), Some(&preview), "{name}");
+    }
+    // Beside a text that fills its message there is no room.
+    let full = world.person("alice").does(begin("b", 300_000));
+    world.person("alice").does(with(&full));
+    world.person("alice").does(says(group, &"x".repeat(limit::TEXT_BYTES), &[&full]));
+    let gone = MessageRef { id: said.id.to_string(), within: None };
+    world.person("alice").does(message::Delete { message: gone, local: false });
+    world.settle();
+    for name in ["alice", "bob", "phone"] {
+        let listed = world.person(name).does(list(group));
+        assert_eq!(listed.iter().map(|view| &view.file.preview).collect::<Vec<_>>(), [&None], "{name}");
+    }
     oracle::judge(&mut world);
 }
 

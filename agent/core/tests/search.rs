@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cipher_api::command::contact;
-use cipher_api::command::message::{self, Found, MessageRef, Search};
+use cipher_api::command::message::{self, Found, MessageRef, Search, TextMark};
+use cipher_api::command::{contact, file};
 use cipher_api::view::HistoryPolicy;
 use cipher_api::{ErrorKind, Target};
 use cipher_broker::id::{GroupId, MessageId};
@@ -143,4 +143,53 @@ fn a_new_device_finds_the_history_it_was_given() {
     world.settle();
     link_with(&mut world, "alice", "phone", HistoryPolicy::All);
     assert_eq!(finds(&mut world, "phone", "tea"), ["tea at six?"]);
+}
+
+/// R-SEARCH-09: what a file is called, its ending too, beside what was said with it.
+#[test]
+fn r_search_09_a_message_is_found_by_what_its_files_are_called() {
+    let mut world = World::of(5, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    world.person("bob").says(group, "the report is late");
+    for (text, names) in
+        [("", vec!["report-2026.pdf"]), ("two plans", vec!["plan_A.odt", "R\u{e9}sum\u{e9}.pdf"])]
+    {
+        let uploads: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let begin =
+                    file::Begin { origin: name.into(), name: name.into(), size: 5, repeatable: false };
+                let id = world.person("bob").does(begin).id;
+                let finish = file::Finish { id, hash: vec![7; 32], mime: String::new(), preview: None };
+                world.person("bob").does(finish);
+                id
+            })
+            .collect();
+        let says = message::Send::new(Target::Group(group), text);
+        let message::Send { target, text, reply_to, thread, expire } = says;
+        world.person("bob").does(file::Send { target, text, reply_to, thread, expire, files: uploads });
+        world.pass(Duration::from_secs(60));
+    }
+    world.settle();
+    for name in ["bob", "alice"] {
+        assert_eq!(finds(&mut world, name, "report"), ["", "the report is late"], "{name}");
+        assert_eq!(finds(&mut world, name, "2026"), [""]);
+        assert_eq!(finds(&mut world, name, "pdf"), ["two plans", ""]);
+        assert_eq!(finds(&mut world, name, "report-2026.pdf"), [""]);
+        assert_eq!(finds(&mut world, name, "\"resume.pdf\""), ["two plans"]);
+        assert_eq!(finds(&mut world, name, "plan odt"), ["two plans"], "in the text, and in a name");
+        let of_kind = |kind: &str| Search { kind: Some(kind.into()), ..search("report") };
+        for (kind, found) in [("file", [""].as_slice()), ("text", &["", "the report is late"]), ("poll", &[])]
+        {
+            assert_eq!(texts(&world.person(name).does(of_kind(kind))), found, "{kind}");
+        }
+    }
+    // Marks are places in the text alone.
+    let found = world.person("alice").does(search("plan"));
+    assert_eq!(found.hits[0].marks, [TextMark { from: 4, to: 8 }]);
+    assert_eq!(world.person("alice").does(search("pdf")).hits[0].marks, []);
+    let id = found.hits[0].message.id;
+    world.person("bob").does(message::Delete { message: named(id), local: false });
+    world.settle();
+    assert_eq!(finds(&mut world, "alice", "pdf"), [""]);
 }

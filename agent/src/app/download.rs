@@ -524,6 +524,7 @@ mod tests {
                     mime: String::new(),
                     id: FileId::from_bytes([1; 16]),
                     expires,
+                    preview: None,
                 },
                 message: MessageId::from_bytes([2; 16]),
                 group: GroupId::from_bytes([3; 16]),

@@ -73,7 +73,7 @@ impl FileTransfer {
     ) -> Result<MessageView, Error> {
         let (session, network) = (&self.session, &self.line.network);
         let brought = upload::upload(session, network, &self.terms, files, progress).await?;
-        let said = session.ask(file::Send { files: brought.ids.clone(), ..says }).await;
+        let said = session.ask(file::Says { files: brought.ids.clone(), ..says }).await;
         if said.is_err() {
             brought.are_not_said(session).await;
         }

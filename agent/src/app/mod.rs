@@ -25,5 +25,7 @@ pub(crate) mod new_file;
 pub mod notice;
 pub mod outgoing;
 pub mod patience;
+mod preview;
 pub mod profile;
+pub mod size;
 pub mod upload;

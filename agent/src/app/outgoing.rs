@@ -10,8 +10,10 @@ use cipher_api::{Error, ErrorKind, Hint};
 use cipher_seal::{Chunks, Key};
 use data_encoding::HEXLOWER;
 use rand_core::OsRng;
+use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 
+use crate::app::size::in_words;
 use crate::profile::Profile;
 
 /// Longer than the clock of a file system stands still.
@@ -53,6 +55,63 @@ pub struct Outgoing {
     pub(super) again: bool,
     /// Every device of the account names it alike: its origin says what it holds.
     pub(super) repeatable: bool,
+    /// Whether no other command sends it.
+    pub(super) hold: Hold,
+    /// Whether receivers get a small picture of it, if it is one.
+    pub(super) preview: bool,
+}
+
+/// Whether a command may go on with an upload: two that send one file at once have an upload each.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// Nobody else can come upon it.
+    Alone,
+    /// It is this command's, until this is dropped.
+    Ours(#[expect(dead_code, reason = "it is held, and let go of when it is dropped")] Held),
+    /// It is that of another command, which lives.
+    Others,
+}
+
+/// A file that is locked by its process, named by what is sent.
+#[derive(Debug)]
+pub(super) struct Held {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Whoever waits for the lock looks whether what it locked still has this name.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+impl Hold {
+    fn of(profile: &Profile, origin: &str) -> Self {
+        let named = Sha256::digest(origin).to_vec();
+        let name = HEXLOWER.encode(named.get(..16).unwrap_or(&named));
+        let path = profile.dir().join(format!(".sending-{name}"));
+        loop {
+            let opened = fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path);
+            // Where no file can be made or locked, two at once are not told apart.
+            let Ok(file) = opened else { return Self::Alone };
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Self::Others,
+                Err(_) => return Self::Alone,
+            }
+            let place = |of: io::Result<fs::Metadata>| of.ok().map(|of| (of.dev(), of.ino()));
+            if place(file.metadata()) == place(fs::symlink_metadata(&path)) {
+                return Self::Ours(Held { path, _locked: file });
+            }
+        }
+    }
 }
 
 /// Where the bytes are.
@@ -186,12 +245,17 @@ impl Named {
         let nonce = if again { String::new() } else { crate::net::token::unguessable() };
         let origin = format!("{to}\n{}\n{stamp:?}\n{nonce}", place.display());
         let source = Source::Named(file, stamp);
-        Ok(Self::File(Outgoing { name, origin, size: stamp.size, source, again, repeatable: false }))
+        let (hold, preview, repeatable) = (Hold::Alone, true, false);
+        let size = stamp.size;
+        Ok(Self::File(Outgoing { name, origin, size, source, again, repeatable, hold, preview }))
     }
 
     /// What is to be sent. A stream is read to its end first, at most so many bytes of it, while others are served.
     pub async fn read(self, profile: &Profile, most: u64) -> Result<Outgoing, Error> {
         let (name, from) = match self {
+            Self::File(file) if file.again => {
+                return Ok(Outgoing { hold: Hold::of(profile, &file.origin), ..file });
+            }
             Self::File(file) => return Ok(file),
             Self::Stream { name, from } => (name, from),
         };
@@ -234,14 +298,8 @@ impl Outgoing {
         }
         spool.rewind().map_err(unwritten)?;
         let origin = format!("read once\n{}", crate::net::token::unguessable());
-        Ok(Self {
-            name: name.to_owned(),
-            origin,
-            size,
-            source: Source::Spooled(spool),
-            again: false,
-            repeatable: false,
-        })
+        let (name, source, hold) = (name.to_owned(), Source::Spooled(spool), Hold::Alone);
+        Ok(Self { name, origin, size, source, again: false, repeatable: false, hold, preview: true })
     }
 
     /// The same file under another name.
@@ -270,7 +328,8 @@ impl Outgoing {
         .map_err(|error| ErrorKind::Bug.because_of("a file is not read to its end", error))?
         .map_err(failed)?;
         let origin = format!("{purpose}\n{}\n{hash}", self.name);
-        Ok(Self { origin, source, again: true, repeatable: true, ..self })
+        // Builds that draw another one, or none, must say the same.
+        Ok(Self { origin, source, again: true, repeatable: true, preview: false, ..self })
     }
 
     /// Bytes of it.
@@ -281,6 +340,17 @@ impl Outgoing {
     /// What it is called.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Receivers get no small picture of it, whatever it is.
+    pub const fn without_preview(&mut self) {
+        self.preview = false;
+    }
+
+    /// Another command goes on with what it sends: this one sends it on its own.
+    pub(super) fn goes_apart(&mut self) {
+        self.origin.push_str(&crate::net::token::unguessable());
+        self.again = false;
     }
 
     /// Fails if it is larger than what the site takes.
@@ -365,27 +435,6 @@ fn too_large(name: &str, size: Option<u64>, most: u64) -> Error {
         .hint(Hint::text("nothing was sent; the limit is the operator's"))
 }
 
-/// A size as people say it.
-pub fn in_words(bytes: u64) -> String {
-    const KIB: u64 = 1024;
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < KIB {
-        return format!("{bytes} bytes");
-    }
-    let mut whole = bytes;
-    let mut tenths = 0;
-    let mut unit = "";
-    for name in UNITS {
-        if whole < KIB {
-            break;
-        }
-        tenths = (whole % KIB) * 10 / KIB;
-        whole /= KIB;
-        unit = name;
-    }
-    if tenths == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenths} {unit}") }
-}
-
 pub(super) fn changed() -> Error {
     ErrorKind::Conflict
         .because("the file changed while it was sent")
@@ -395,22 +444,6 @@ pub(super) fn changed() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_size_is_said_as_people_say_it() {
-        for (bytes, words) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1 KiB"),
-            (1536, "1.5 KiB"),
-            (100 * 1024 * 1024, "100 MiB"),
-            (120_000_000, "114.4 MiB"),
-            (3 << 30, "3 GiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(in_words(bytes), words);
-        }
-    }
 
     #[test]
     fn what_is_no_ordinary_file_is_not_opened() {
@@ -432,6 +465,30 @@ mod tests {
         assert_ne!(open(&file, "dev").unwrap().origin, first.origin);
         fs::write(&file, "y").unwrap();
         assert_ne!(open(&file, "ops").unwrap().origin, first.origin, "the same size, another content");
+    }
+
+    /// The lock of a process that was killed goes with it; its file may stay.
+    #[tokio::test]
+    async fn a_file_that_two_commands_send_at_once_is_held_by_one_of_them() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::new(home.path(), "ana").unwrap();
+        profile.prepare().unwrap();
+        let path = home.path().join("a.txt");
+        fs::write(&path, "x").unwrap();
+        let read = async |to| Named::open(&path, to).unwrap().read(&profile, 100).await.unwrap();
+        let (first, mut second, elsewhere) = (read("ops").await, read("ops").await, read("dev").await);
+        assert!(matches!((&first.hold, &second.hold), (Hold::Ours(_), Hold::Others)), "{first:?} {second:?}");
+        assert!(matches!(elsewhere.hold, Hold::Ours(_)), "{elsewhere:?}");
+        assert_eq!(first.origin, second.origin, "in one command it is one file");
+        second.goes_apart();
+        assert!(first.origin != second.origin && !second.again);
+        drop((first, elsewhere));
+        fs::write(profile.dir().join(".sending-0"), "").unwrap();
+        assert!(matches!(read("ops").await.hold, Hold::Ours(_)));
+        let left = fs::read_dir(profile.dir())
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        assert_eq!(left.filter(|name| name.starts_with(".sending-")).count(), 1, "the one of before");
     }
 
     #[test]

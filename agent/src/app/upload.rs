@@ -18,7 +18,8 @@ use rand_core::OsRng;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use crate::app::outgoing::{Outgoing, Source, changed};
+use crate::app::outgoing::{Hold, Outgoing, Source, changed};
+use crate::app::preview;
 use crate::net::connect::Network;
 use crate::net::file::{self as broker, Terms};
 use crate::session::Session;
@@ -48,6 +49,8 @@ pub(crate) struct Brought {
     pub(crate) ids: Vec<FileId>,
     /// Those of them that no other command can go on with.
     once: Vec<FileId>,
+    /// No other command goes on with them before they are said.
+    held: Vec<Hold>,
 }
 
 impl Brought {
@@ -89,15 +92,20 @@ async fn bring(
     mut progress: impl FnMut(&str, u64, u64),
 ) -> Result<(), Error> {
     let mut begun: Vec<(Outgoing, UploadView)> = Vec::with_capacity(files.len());
-    for file in files {
+    let mut origins = BTreeSet::new();
+    for mut file in files {
+        // Named twice, it is one file.
+        if !origins.insert(file.origin.clone()) {
+            continue;
+        }
+        if matches!(file.hold, Hold::Others) {
+            file.goes_apart();
+        }
         let (origin, name, size) = (file.origin.clone(), file.name().to_owned(), file.size);
         let begin = file::Begin { origin, name, size, repeatable: file.repeatable };
         let view = session.ask(begin).await?;
-        // Named twice, it is one file.
-        if brought.ids.contains(&view.id) {
-            continue;
-        }
         brought.ids.push(view.id);
+        brought.held.push(std::mem::replace(&mut file.hold, Hold::Alone));
         if !file.again {
             brought.once.push(view.id);
         }
@@ -140,10 +148,15 @@ async fn bring_one(
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<(), Error> {
     let id = begun.id;
-    let Outgoing { source, size, .. } = file;
-    let sent = transfer(session, network, begun, (source, size), progress).await;
+    let sent = transfer(session, network, begun, file, progress).await;
     match sent {
-        Ok((hash, mime)) => session.ask(file::Finish { id, hash, mime }).await.map(drop),
+        Ok(Content { hash, mime, picture }) => {
+            let preview = match picture {
+                Some(picture) => preview::made(picture).await,
+                None => None,
+            };
+            session.ask(file::Finish { id, hash, mime, preview }).await.map(drop)
+        }
         Err(error) => {
             // What can be gone on with stays; a place that others wrote into, and bytes that are no more, do not.
             if !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Limit) {
@@ -158,14 +171,15 @@ async fn transfer(
     session: &Session,
     network: &Network,
     begun: UploadView,
-    (source, size): (Source, u64),
+    file: Outgoing,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<(Vec<u8>, String), Error> {
+) -> Result<Content, Error> {
     let UploadView { id, key, chunk_bytes, done } = begun;
+    let Outgoing { source, size, preview: is_previewed, .. } = file;
     let (sealing, opening) = (chunks(&id, &key)?, chunks(&id, &key)?);
     let (opening, count) = (&opening, count_of(size, chunk_bytes).unwrap_or_default());
     let (sealed, mut ready) = mpsc::channel(AHEAD);
-    let reading = Reading { source, size, chunk_bytes, from: done };
+    let reading = Reading { source, size, chunk_bytes, from: done, is_previewed };
     let read = tokio::task::spawn_blocking(move || reading.run(&sealing, &sealed));
     let mut flying = FuturesUnordered::new();
     let (mut stored, mut early, mut told) = (done, BTreeSet::new(), done);
@@ -209,13 +223,23 @@ struct Reading {
     chunk_bytes: u32,
     /// First chunk that the broker does not have.
     from: u32,
+    is_previewed: bool,
+}
+
+/// What is known of a file that was read to its end.
+struct Content {
+    /// SHA-256 of the whole.
+    hash: Vec<u8>,
+    mime: String,
+    /// All of it, if a preview is made of it.
+    picture: Option<Vec<u8>>,
 }
 
 impl Reading {
-    /// The hash of the whole, and its media type.
-    fn run(mut self, sealing: &Chunks, to: &mpsc::Sender<(u32, Bytes)>) -> Result<(Vec<u8>, String), Error> {
+    fn run(mut self, sealing: &Chunks, to: &mpsc::Sender<(u32, Bytes)>) -> Result<Content, Error> {
         let mut hasher = Sha256::new();
         let mut head = Vec::new();
+        let mut picture = None;
         let (mut left, mut position) = (self.size, 0_u32);
         loop {
             let length = left.min(u64::from(self.chunk_bytes));
@@ -231,6 +255,10 @@ impl Reading {
             hasher.update(&chunk);
             if head.is_empty() {
                 head = chunk.get(..HEAD).unwrap_or(&chunk).to_vec();
+                picture = (self.is_previewed && preview::may_be_made(&head, self.size)).then(Vec::new);
+            }
+            if let Some(picture) = &mut picture {
+                picture.extend_from_slice(&chunk);
             }
             if position >= self.from {
                 self.source.unchanged()?;
@@ -245,7 +273,7 @@ impl Reading {
             position += 1;
         }
         self.source.unchanged()?;
-        Ok((hasher.finalize().to_vec(), media_type(&head).to_owned()))
+        Ok(Content { hash: hasher.finalize().to_vec(), mime: media_type(&head).to_owned(), picture })
     }
 }
 

@@ -461,6 +461,7 @@ fn brought(file: &File, salt: &[u8; 16], index: u32) -> content::Attachment {
         hash: digest("test/content", &[&bytes]).into(),
         chunk: limit::FILE_CHUNK_BYTES,
         expires: Timestamp::default(),
+        preview: None,
     }
 }
 

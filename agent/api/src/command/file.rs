@@ -10,27 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::message::MessageRef;
 use crate::encoding::{Base64, bytes};
 use crate::name::Target;
-
-/// Fails where [`Send`] would, before anything of its files is read or uploaded. Who was never written to is looked up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Check {
-    /// Which conversation.
-    pub target: Target,
-    /// What to say besides; may be empty.
-    #[serde(default)]
-    pub text: String,
-    /// As [`Send`] has it.
-    pub reply_to: Option<String>,
-    /// As [`Send`] has it.
-    #[serde(default)]
-    pub thread: Option<MessageRef>,
-    /// As [`Send`] has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expire: Option<u64>,
-    /// How many files are to come.
-    pub files: usize,
-}
+use crate::view::PreviewView;
 
 /// Begins an upload, or goes on with the one that was begun for the same thing less than a day ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +52,9 @@ pub struct Finish {
     /// Media type of the content; empty when it is not known.
     #[serde(default)]
     pub mime: String,
+    /// A small picture of it, for those who have not fetched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewView>,
 }
 
 /// Gives an upload up, and its key with it.
@@ -82,10 +65,10 @@ pub struct Drop {
     pub id: FileId,
 }
 
-/// Says something that names files which were uploaded. Answered as a message is.
+/// Says something that names files, or asks whether it could be said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Send {
+pub struct Says<F> {
     /// Which conversation.
     pub target: Target,
     /// What to say besides; may be empty.
@@ -100,8 +83,22 @@ pub struct Send {
     /// author's after it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire: Option<u64>,
-    /// The uploads, finished, in the order in which they are shown.
-    pub files: Vec<FileId>,
+    /// The uploads, finished, in the order in which they are shown; to ask, how many they are.
+    pub files: F,
+}
+
+/// Says something that names files which were uploaded. Answered as a message is.
+pub type Send = Says<Vec<FileId>>;
+
+/// Fails where [`Send`] would, before anything of its files is read or uploaded. Who was never written to is looked up.
+pub type Check = Says<usize>;
+
+impl<F> Says<F> {
+    /// The same of other files.
+    pub fn of<G>(self, files: G) -> Says<G> {
+        let Self { target, text, reply_to, thread, expire, files: _ } = self;
+        Says { target, text, reply_to, thread, expire, files }
+    }
 }
 
 /// Files of a conversation, newest first.

@@ -203,7 +203,7 @@ pub struct Search {
     #[serde(default, with = "maybe_time", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub since: Option<Timestamp>,
-    /// Only messages of this `kind`.
+    /// Only messages of this `kind`, or with `file` those that have files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// At most this many; 20 when `null`, and never more than 500.

@@ -23,6 +23,32 @@ pub struct AttachmentView {
     #[serde(default, with = "maybe_time")]
     #[schemars(with = "Option<Time>")]
     pub expires: Option<Timestamp>,
+    /// A small picture of it, if its sender made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewView>,
+}
+
+/// A small picture of a file. Its sender chose the bytes: nobody here looked further into them than how they begin.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewView {
+    /// `image/jpeg`, `image/png` or `image/webp`, by how the bytes begin.
+    pub mime: String,
+    /// Pixels of a line, from 1 to 160, by the sender's word.
+    pub width: u16,
+    /// Lines, from 1 to 160, by the sender's word.
+    pub height: u16,
+    /// The picture, at most 8 KiB.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub bytes: Vec<u8>,
+}
+
+/// Without the picture.
+impl std::fmt::Debug for PreviewView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PreviewView({}x{} {}, {} bytes)", self.width, self.height, self.mime, self.bytes.len())
+    }
 }
 
 /// A file of a conversation.

@@ -20,7 +20,7 @@ pub use contact::{ContactState, ContactView, SafetyNumberView};
 pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use event::{EventsView, KeptEvent};
 pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
-pub use file::{AttachmentView, FileView, OpenFileView, UploadView};
+pub use file::{AttachmentView, FileView, OpenFileView, PreviewView, UploadView};
 pub use grant::{GrantView, GrantedView};
 pub use group::{
     DeniedView, GroupState, GroupView, MemberView, MutedView, OfferedView, RecoveringView, RecoveringWhy,

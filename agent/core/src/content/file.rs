@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use cipher_api::command::file;
 use cipher_api::command::message::MessageRef;
-use cipher_api::view::{AttachmentView, FileView, MessageView, OpenFileView, UploadView};
+use cipher_api::view::{AttachmentView, FileView, MessageView, OpenFileView, PreviewView, UploadView};
 use cipher_api::{Advice, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Attachment, Body};
+use cipher_broker::wire::content::{Attachment, Body, Preview};
 use cipher_seal::Key;
 use serde_bytes::ByteArray;
 
@@ -40,7 +40,20 @@ pub(super) fn counted(said: Vec<Attachment>) -> Vec<Attachment> {
             && file.name.len() <= limit::FILE_NAME_BYTES
             && is_media_type(&file.mime)
     };
-    said.into_iter().filter(sound).take(limit::ATTACHMENTS).collect()
+    let mut files: Vec<Attachment> = said.into_iter().filter(sound).take(limit::ATTACHMENTS).collect();
+    bound_previews(&mut files, limit::PREVIEWS_BYTES);
+    files
+}
+
+/// R-FILE-03: a preview that no sender can have made is none, nor is one that has no room any more beside those before it. The
+/// files stay.
+fn bound_previews(files: &mut [Attachment], mut room: usize) {
+    for file in files {
+        let has_room = |preview: &Preview| {
+            preview.is_sound() && room.checked_sub(preview.bytes.len()).map(|left| room = left).is_some()
+        };
+        file.preview = file.preview.take().filter(has_room);
+    }
 }
 
 /// Whether it has the form of a media type without parameters (RFC 6838 §4.2), or is not known.
@@ -61,7 +74,13 @@ pub(super) fn view(file: &Attachment) -> AttachmentView {
         mime: file.mime.clone(),
         id: file.id,
         expires: (file.expires != Timestamp::default()).then_some(file.expires),
+        preview: file.preview.as_ref().and_then(preview_view),
     }
+}
+
+fn preview_view(preview: &Preview) -> Option<PreviewView> {
+    let Preview { width, height, ref bytes } = *preview;
+    Some(PreviewView { mime: preview.media_type()?.to_owned(), width, height, bytes: bytes.clone() })
 }
 
 /// A file and the message that names it.
@@ -104,6 +123,7 @@ impl Core {
             hash: ByteArray::new([0; 32]),
             chunk: limit::FILE_CHUNK_BYTES,
             expires: now.plus(limit::RETENTION),
+            preview: None,
         };
         if file.chunks().is_none() {
             return Err(ErrorKind::Limit.because("the file is larger than any file can be"));
@@ -123,15 +143,25 @@ impl Core {
     }
 
     pub(super) fn finish_file(&mut self, finish: file::Finish) -> Result<Reply> {
-        let file::Finish { id, hash, mime } = finish;
+        let file::Finish { id, hash, mime, preview } = finish;
         let number = self.upload(&id)?;
         let hash: [u8; 32] =
             hash.try_into().map_err(|_| ErrorKind::Usage.because("the hash of a file has 32 bytes"))?;
         if !is_media_type(&mime) {
             return Err(ErrorKind::Usage.because("this is no media type"));
         }
+        let preview =
+            preview.map(|PreviewView { width, height, bytes, .. }| Preview { width, height, bytes });
+        if preview.as_ref().is_some_and(|preview| !preview.is_sound()) {
+            return Err(ErrorKind::Usage.because(format!(
+                "a preview is a JPEG, PNG or WebP picture of {} bytes at most, with sides of 1 to {}",
+                limit::PREVIEW_BYTES,
+                limit::PREVIEW_SIDE
+            )));
+        }
         if let Some(row) = self.state.uploads.get_mut(&number) {
             (row.file.hash, row.file.mime, row.whole) = (ByteArray::new(hash), mime, true);
+            row.file.preview = preview;
             row.done = row.file.chunks().unwrap_or_default();
         }
         Ok(Reply::Done)
@@ -150,16 +180,19 @@ impl Core {
 
     /// Says something that names uploads. From then on they are the message's.
     pub(super) fn send_files(&mut self, ticket: Ticket, send: file::Send) -> Result<Option<Reply>> {
-        let file::Send { target, text, reply_to, thread, expire, files } = send;
-        let attachments = self.state.uploaded(&files)?;
+        let file::Says { target, text, reply_to, thread, expire, files } = send;
+        let mut attachments = self.state.uploaded(&files)?;
         check_number(attachments.len())?;
+        // Beside a long text there is less room.
+        let room = limit::TEXT_BYTES.saturating_sub(text.len());
+        bound_previews(&mut attachments, room.min(limit::PREVIEWS_BYTES));
         let words = self.words_beside(&target, text, (reply_to, thread, expire))?;
         self.send(ticket, target, Words { attachments, ..words })
     }
 
     /// Fails where [`Core::send_files`] would.
     pub(super) fn check_files(&mut self, ticket: Ticket, check: file::Check) -> Result<Option<Reply>> {
-        let file::Check { target, text, reply_to, thread, expire, files } = check;
+        let file::Says { target, text, reply_to, thread, expire, files } = check;
         check_number(files)?;
         let words = self.words_beside(&target, text, (reply_to, thread, expire))?;
         self.check_send(ticket, &target, &words, files)
@@ -363,7 +396,34 @@ mod tests {
             hash: ByteArray::new([2; 32]),
             chunk: limit::FILE_CHUNK_BYTES,
             expires: Timestamp::default(),
+            preview: None,
         }
+    }
+
+    fn preview(bytes: usize) -> Option<Preview> {
+        let mut picture = b"\xff\xd8\xff\xe0".to_vec();
+        picture.resize(bytes, 0);
+        Some(Preview { width: 160, height: 120, bytes: picture })
+    }
+
+    #[test]
+    fn t06_r_file_03_previews_that_no_sender_can_have_made_do_not_count_and_their_files_do() {
+        let of = |n, preview| Attachment { preview, ..file(n) };
+        let counts = |files: Vec<Attachment>| -> Vec<bool> {
+            counted(files).iter().map(|file| file.preview.is_some()).collect()
+        };
+        let [small, largest, larger] = [100, limit::PREVIEW_BYTES, limit::PREVIEW_BYTES + 1].map(preview);
+        assert_eq!(
+            counts(vec![of(1, small.clone()), of(2, None), of(3, largest.clone()), of(4, larger)]),
+            [true, false, true, false]
+        );
+        let wide = small.clone().map(|small| Preview { width: limit::PREVIEW_SIDE + 1, ..small });
+        let page = small.clone().map(|small| Preview { bytes: b"<html>".to_vec(), ..small });
+        assert_eq!(counts(vec![of(1, wide), of(2, page)]), [false, false]);
+        // Four fill the room of a message; what is small still fits behind one that does not.
+        let mut many: Vec<Attachment> = (0..3).map(|n| of(n, largest.clone())).collect();
+        many.extend([of(3, preview(limit::PREVIEW_BYTES - 100)), of(4, largest), of(5, small)]);
+        assert_eq!(counts(many), [true, true, true, true, false, true]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use cipher_api::view::GroupEvent;
 use cipher_api::{Advice, ErrorKind, Hint, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Body, Content, GrantedMessage, GrantedOf, HistoryGrant};
+use cipher_broker::wire::content::{Attachment, Body, Content, GrantedMessage, GrantedOf, HistoryGrant};
 use cipher_broker::{codec, limit};
 use cipher_seal::Key;
 use rand_core::OsRng;
@@ -261,7 +261,12 @@ impl Core {
             at: row.at,
             text,
             forwarded: row.forwarded,
-            attachments: row.attachments.clone(),
+            // Previews would take the room of words.
+            attachments: row
+                .attachments
+                .iter()
+                .map(|file| Attachment { preview: None, ..file.clone() })
+                .collect(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Looking for what members said.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_api::command::message::{Found, Hit, Indexing, Search};
+use cipher_api::command::message::{Found, Hit, Indexing, Search, TextMark};
 use cipher_api::{ErrorKind, Hint, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId};
 
@@ -20,6 +21,8 @@ const MOST: usize = 500;
 const CLOCKS_APART: Duration = Duration::from_secs(24 * 3600);
 /// Rows that are looked at for one request: others wait meanwhile.
 const LOOKED_AT: usize = 4096;
+/// What is asked for as a kind and has files, whatever it says.
+const FILE: &str = "file";
 
 impl Core {
     pub(super) fn search(&self, asked: &Search) -> Result<Reply> {
@@ -111,11 +114,11 @@ impl Core {
             }
             let Some(row) = rows(&entry.group, entry.place)? else { continue };
             let Some(marks) =
-                self.is_wanted(&entry.group, &row, asked, from).and_then(|text| query.find(text))
+                self.is_wanted(&entry.group, &row, asked, from).and_then(|words| query.find(&words))
             else {
                 continue;
             };
-            let marks = self.marks_shown(&row, marks);
+            let marks = self.marks_shown(&row, in_text(&row, marks));
             hits.push(Hit { message: self.message_view(entry.group, entry.place, &row), marks });
             if hits.len() >= limit {
                 return Ok((hits, Some(entry.to_cursor())));
@@ -133,14 +136,32 @@ impl Core {
         row: &'r MessageRow,
         asked: &Search,
         from: Option<AccountId>,
-    ) -> Option<&'r str> {
-        let text = row.searched()?;
+    ) -> Option<Cow<'r, str>> {
+        let words = row.searched()?;
         let is_in_time = asked.since.is_none_or(|since| row.at.unwrap_or(row.sent_at) >= since);
         let is_of = from.is_none_or(|account| account == row.account);
-        let is_kind = asked.kind.as_deref().is_none_or(|kind| kind == row.kind());
+        let is_kind = asked.kind.as_deref().is_none_or(|kind| is_of_kind(row, kind));
         let is_hidden = self.state.hides(row) || self.state.is_over(group, row, self.run.now);
-        (is_in_time && is_of && is_kind && !is_hidden).then_some(text)
+        (is_in_time && is_of && is_kind && !is_hidden).then_some(words)
     }
+}
+
+/// Whether a message is of a kind; what has files is a file besides.
+fn is_of_kind(row: &MessageRow, kind: &str) -> bool {
+    kind == row.kind() || (kind == FILE && !row.attachments.is_empty())
+}
+
+/// Of what was found the part that is text: names of files stand behind it.
+fn in_text(row: &MessageRow, mut marks: Vec<TextMark>) -> Vec<TextMark> {
+    if row.attachments.is_empty() {
+        return marks;
+    }
+    let length = row.text.chars().count();
+    marks.retain(|mark| mark.from < length);
+    for mark in &mut marks {
+        mark.to = mark.to.min(length);
+    }
+    marks
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A stored message or event.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use cipher_api::view::GroupEvent;
@@ -7,7 +8,9 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Attachment, Body, Content, GrantedMessage, GrantedOf, Mention, kind};
+use cipher_broker::wire::content::{
+    Attachment, Body, Content, GrantedMessage, GrantedOf, Mention, Preview, kind,
+};
 use cipher_broker::wire::sync::{SyncEdit, SyncMessage};
 use serde::{Deserialize, Serialize};
 
@@ -391,9 +394,22 @@ impl MessageRow {
         self.is_words() || self.granted.is_some()
     }
 
-    /// The words by which it is found; `None` if nobody looks for it.
-    pub(crate) fn searched(&self) -> Option<&str> {
-        (self.has_words() && !self.deleted && !self.text.is_empty()).then_some(self.text.as_str())
+    /// R-SEARCH-09: the words by which it is found, and behind them, each on a line, what its files are called; `None` if nobody looks for it.
+    pub(crate) fn searched(&self) -> Option<Cow<'_, str>> {
+        if !self.has_words() || self.deleted {
+            return None;
+        }
+        let mut names =
+            self.attachments.iter().map(|file| file.name.as_str()).filter(|name| !name.is_empty());
+        let Some(first) = names.next() else {
+            return (!self.text.is_empty()).then_some(Cow::Borrowed(self.text.as_str()));
+        };
+        let mut words = format!("{}\n{first}", self.text);
+        for name in names {
+            words.push('\n');
+            words.push_str(name);
+        }
+        Some(Cow::Owned(words))
     }
 
     /// The name of its kind; of words as the member sent it.
@@ -409,8 +425,14 @@ impl MessageRow {
     /// For another own device, which keeps it as this one does.
     /// Eras are counted by each store for itself: what travels is how many lie between.
     pub(crate) fn into_sync(self, group: GroupId, era: u16, place: Place) -> SyncMessage {
-        // What members made of it travels as far as there is room beside the words.
-        let room = limit::TEXT_BYTES.saturating_sub(self.text.len());
+        // What members made of it travels as far as there is room beside the words, and previews before it.
+        let mut room = limit::TEXT_BYTES.saturating_sub(self.text.len());
+        let mut attachments = self.attachments;
+        for file in &mut attachments {
+            let fits =
+                |preview: &Preview| room.checked_sub(preview.bytes.len()).map(|left| room = left).is_some();
+            file.preview = file.preview.take().filter(fits);
+        }
         let poll = self.poll.map(|poll| poll.to_sync(era, room.div_euclid(2)));
         let reactions = self.reactions.to_sync(era, room.div_euclid(4));
         let needs = |version: &Version| version.text.len().saturating_add(64);
@@ -441,7 +463,7 @@ impl MessageRow {
             deleted: self.deleted,
             deleted_by: self.deleted_by,
             reactions,
-            attachments: self.attachments,
+            attachments,
             mentions: self.mentions,
             thread: self.thread,
             forwarded: self.forwarded,

@@ -53,6 +53,8 @@ impl State {
         let mut attachments = self.uploaded(files)?;
         for file in &mut attachments {
             file.expires = at.plus(limit::RETENTION);
+            // Builds draw other ones, and every host says the same.
+            file.preview = None;
         }
         Ok(attachments)
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use cipher_api::view::MessageView;
+use cipher_api::view::{AttachmentView, MessageView};
 use cipher_api::{Error, Target};
 use cipher_seal::new_file::NewFile;
 use rand_core::OsRng;
@@ -25,7 +25,7 @@ use crate::runtime::timer;
 /// Write everything of a conversation that is here as plain text, oldest message first
 ///
 /// jsonl has the lines of `read --json`; html is one page that needs no other file and loads nothing, with the pictures that can be
-/// had (png, jpeg, gif and webp of up to 8 MiB); md is Markdown. Messages that were deleted or have disappeared have no words in
+/// had (png, jpeg, gif and webp of up to 8 MiB), or their previews; md is Markdown. Messages that were deleted or have disappeared have no words in
 /// it. Nothing counts as read.
 ///
 /// What is written is protected by nothing any more: who has the file reads it, and messages that are to disappear stay in it. The
@@ -132,7 +132,7 @@ async fn pictures(ui: &Ui, pages: &mut Pages<'_>, line: &MessageView, told: &mut
             continue;
         }
         if file.size > LARGEST_PICTURE {
-            told.left_out += 1;
+            told.is_not_whole(file);
             continue;
         }
         let what = format!("fetching {}", file.name);
@@ -140,7 +140,7 @@ async fn pictures(ui: &Ui, pages: &mut Pages<'_>, line: &MessageView, told: &mut
         ui.progress_end();
         match content.ok().and_then(|bytes| Some((is_picture(&bytes)?, bytes))) {
             Some((mime, bytes)) => pictures.push(Picture { id: file.id, mime, bytes }),
-            None => told.left_out += 1,
+            None => told.is_not_whole(file),
         }
     }
     pictures
@@ -154,12 +154,19 @@ struct Told {
     disappear: u64,
     /// Pictures that are only named.
     left_out: u64,
+    /// Pictures of which there is a preview only.
+    previews: u64,
 }
 
 impl Told {
     fn take(&mut self, line: &MessageView) {
         self.lines += 1;
         self.disappear += u64::from(line.expire.is_some());
+    }
+
+    fn is_not_whole(&mut self, file: &AttachmentView) {
+        let is_shown = file.preview.as_ref().is_some_and(|preview| is_picture(&preview.bytes).is_some());
+        *(if is_shown { &mut self.previews } else { &mut self.left_out }) += 1;
     }
 
     fn words(&self) -> String {
@@ -181,6 +188,12 @@ impl Told {
         }
         if self.left_out > 0 {
             words.push_str(&format!("; {} named only", of(self.left_out, "picture is", "pictures are")));
+        }
+        if self.previews > 0 {
+            words.push_str(&format!(
+                "; {} there as a preview only",
+                of(self.previews, "picture is", "pictures are")
+            ));
         }
         words
     }

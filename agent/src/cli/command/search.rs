@@ -38,7 +38,7 @@ pub struct Args {
     /// Only messages since then, by the broker's clock: 2h, 7d, today, yesterday 14:00, 2026-08-01, 2026-08-01T12:30:00Z
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Since>,
-    /// Only messages of this kind, as "kind" says in the output of --json
+    /// Only messages of this kind, as "kind" says in the output of --json; with "file" those that have files
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
     /// At most this many

@@ -42,6 +42,9 @@ pub struct Args {
     /// What a file from standard input is called
     #[arg(long, value_name = "NAME", requires = "file", default_value = "stdin")]
     pub file_name: String,
+    /// Send pictures without a small one in the message, which receivers see before they fetch them
+    #[arg(long, requires = "file")]
+    pub no_preview: bool,
     /// Id of the message that this one answers, or its first 6 or more characters, as shown by: read TARGET --ids
     #[arg(long, value_name = "ID")]
     pub reply_to: Option<String>,
@@ -99,7 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         profile.ask(message::Send { target: args.target, text, reply_to, thread, expire }).await?
     } else {
         let says = file::Send { target: args.target, text, reply_to, thread, expire, files: Vec::new() };
-        match send_files(context, &profile, says, &args.file, args.file_name).await {
+        match send_files(context, &profile, says, &args.file, (args.file_name, !args.no_preview)).await {
             Ok(message) => message,
             Err(failure) => {
                 profile.close().await;
@@ -142,7 +145,7 @@ async fn send_files(
     profile: &OpenProfile<'_>,
     says: file::Send,
     paths: &[PathBuf],
-    piped: String,
+    (piped, has_previews): (String, bool),
 ) -> Result<MessageView> {
     // A person who was never written to has no conversation yet.
     let to = match (&says.target, profile.ask(group::Show { target: says.target.clone() }).await) {
@@ -158,11 +161,9 @@ async fn send_files(
             Named::open(path, &to)?
         });
     }
-    let file::Send { target, text, reply_to, thread, expire, .. } = says.clone();
-    let check = file::Check { target, text, reply_to, thread, expire, files: named.len() };
-    profile.ask(check).await.map_err(|error| unsent(error, profile))?;
+    profile.ask(says.clone().of(named.len())).await.map_err(|error| unsent(error, profile))?;
     let transfer = FileTransfer::begin(profile).await.map_err(|error| unsent(error, profile))?;
-    let sent = read_and_send(context, profile, &transfer, named, says).await;
+    let sent = read_and_send(context, profile, &transfer, (named, has_previews), says).await;
     transfer.end().await;
     sent
 }
@@ -171,12 +172,16 @@ async fn read_and_send(
     context: &Context,
     profile: &OpenProfile<'_>,
     transfer: &FileTransfer,
-    named: Vec<Named>,
+    (named, has_previews): (Vec<Named>, bool),
     says: file::Send,
 ) -> Result<MessageView> {
     let mut files = Vec::with_capacity(named.len());
     for file in named {
-        files.push(file.read(&profile.place()?, transfer.largest()).await?);
+        let mut file = file.read(&profile.place()?, transfer.largest()).await?;
+        if !has_previews {
+            file.without_preview();
+        }
+        files.push(file);
     }
     let told = |name: &str, done, total| context.ui.transfer(&format!("sending {name}"), done, total);
     let sent = transfer.send(files, says, told).await;

@@ -2,7 +2,7 @@
 
 use cipher_api::view::AttachmentView;
 
-use crate::app::outgoing::in_words;
+use crate::app::size::in_words;
 use crate::cli::show::line::FileLine;
 use crate::cli::show::paint::{Ink, Look, Paint, at};
 use crate::cli::show::safe_text::safe_text;

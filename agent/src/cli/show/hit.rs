@@ -3,6 +3,7 @@
 use cipher_api::command::message::TextMark;
 use cipher_api::view::MessageView;
 
+use crate::cli::show::file::under_message;
 use crate::cli::show::paint::{Ink, Look, Paint, at};
 use crate::cli::show::safe_text::safe_text;
 
@@ -17,7 +18,8 @@ pub fn hit(message: &MessageView, marks: &[TextMark], label: &str, look: Look<'_
     let said_at = message.at.unwrap_or(message.sent_at);
     let time = paint.ink(Ink::Dim, &look.zone.minute(&said_at.to_string()));
     let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&message.from.handle))));
-    format!("{time} [{}] {who} {}", safe_text(label), snippet(&message.text, marks, paint))
+    let files = under_message(&message.attachments, paint);
+    format!("{time} [{}] {who} {}{files}", safe_text(label), snippet(&message.text, marks, paint))
 }
 
 /// The part of a text with the first word in it, and words that were found in it marked.

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::app::outgoing::in_words;
+use crate::app::size::in_words;
 use crate::cli::show::typed::Typed;
 use crate::cli::zone::Zone;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
 use crate::id::FileId;
+use crate::limit;
 use crate::time::Timestamp;
 
 /// One file. All of it is the sender's word until the bytes were opened.
@@ -37,6 +38,51 @@ pub struct Attachment {
     /// When the broker lets go of it, as far as the sender knows.
     #[serde(rename = "x", default, skip_serializing_if = "is_zero")]
     pub expires: Timestamp,
+    /// A small picture of it.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+}
+
+/// A small picture of a file, to be shown before the file is fetched. All of it is the sender's word.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Pixels of a line.
+    #[serde(rename = "w")]
+    pub width: u16,
+    /// Lines.
+    #[serde(rename = "h")]
+    pub height: u16,
+    /// A picture of [`Preview::media_type`].
+    #[serde(rename = "b", with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+impl Preview {
+    /// The media type by how it begins, whatever its sender meant; `None` for what no preview is.
+    pub fn media_type(&self) -> Option<&'static str> {
+        let webp = |bytes: &[u8]| bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP".as_slice());
+        match self.bytes.as_slice() {
+            bytes if bytes.starts_with(b"\xff\xd8\xff") => Some("image/jpeg"),
+            bytes if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => Some("image/png"),
+            bytes if webp(bytes) => Some("image/webp"),
+            _ => None,
+        }
+    }
+
+    /// Whether a sender may have made it so large, and of a kind that is shown.
+    pub fn is_sound(&self) -> bool {
+        let sides = 1..=limit::PREVIEW_SIDE;
+        sides.contains(&self.width)
+            && sides.contains(&self.height)
+            && self.bytes.len() <= limit::PREVIEW_BYTES
+            && self.media_type().is_some()
+    }
+}
+
+impl std::fmt::Debug for Preview {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Preview({}x{}, {} bytes)", self.width, self.height, self.bytes.len())
+    }
 }
 
 impl Attachment {
@@ -76,7 +122,7 @@ mod tests {
             let (id, key, hash) =
                 (FileId::from_bytes([1; 16]), ByteArray::new([2; 32]), ByteArray::new([3; 32]));
             let (name, mime, expires) = (String::new(), String::new(), Timestamp::default());
-            Attachment { id, key, name, size, mime, hash, chunk, expires }.chunks()
+            Attachment { id, key, name, size, mime, hash, chunk, expires, preview: None }.chunks()
         };
         for (size, chunk, chunks) in [
             (0, 4096, Some(1)),
@@ -87,6 +133,30 @@ mod tests {
             (u64::MAX, 4096, None),
         ] {
             assert_eq!(of(size, chunk), chunks, "{size} {chunk}");
+        }
+    }
+
+    #[test]
+    fn what_no_sender_can_have_made_is_no_preview() {
+        let (jpeg, png) = (b"\xff\xd8\xff\xe0rest".as_slice(), b"\x89PNG\r\n\x1a\nrest".as_slice());
+        let largest = [jpeg, &[0; limit::PREVIEW_BYTES - 8]].concat();
+        let larger = [jpeg, &[0; limit::PREVIEW_BYTES - 7]].concat();
+        for (width, height, bytes, kind, is_sound) in [
+            (160, 1, jpeg, Some("image/jpeg"), true),
+            (1, 160, png, Some("image/png"), true),
+            (2, 2, b"RIFF\x04\0\0\0WEBPVP8 ", Some("image/webp"), true),
+            (2, 2, largest.as_slice(), Some("image/jpeg"), true),
+            (2, 2, larger.as_slice(), Some("image/jpeg"), false),
+            (0, 2, png, Some("image/png"), false),
+            (2, 161, png, Some("image/png"), false),
+            (2, 2, b"GIF89a", None, false),
+            (2, 2, b"<svg onload=\"x\">", None, false),
+            (2, 2, b"RIFF\x04\0\0\0WAVE", None, false),
+            (2, 2, b"RIFF", None, false),
+            (2, 2, b"", None, false),
+        ] {
+            let preview = Preview { width, height, bytes: bytes.to_vec() };
+            assert_eq!((preview.media_type(), preview.is_sound()), (kind, is_sound), "{preview:?}");
         }
     }
 }

@@ -15,7 +15,7 @@ mod payload;
 mod poll;
 mod receipt;
 
-pub use self::attachment::{Attachment, chunks};
+pub use self::attachment::{Attachment, Preview, chunks};
 pub use self::body::{Body, kind};
 pub use self::grant::{GRANT_INFO, GrantKey, GrantedMessage, GrantedOf, HistoryGrant};
 pub use self::mention::Mention;

@@ -8,7 +8,7 @@ use testbed::person::{kind_of, text};
 use testbed::{Failure, Output, Person, Result, Site, ensure};
 
 /// A picture of one dot, as a viewer takes it.
-const PNG: [u8; 67] = [
+pub(crate) const PNG: [u8; 67] = [
     0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1, 0, 0,
     0, 1, 8, 6, 0, 0, 0, 0x1f, 0x15, 0xc4, 0x89, 0, 0, 0, 0x0a, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0,
     1, 0, 0, 5, 0, 1, 0x0d, 0x0a, 0x2d, 0xb4, 0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
@@ -278,4 +278,52 @@ fn a_page_is_whole_or_not_there() -> Result {
     ensure(many.lines().all(|line| words.contains(line)), || "a line is missing".into())?;
     assert_eq!(found.pointer("/pictures/0/2").and_then(Value::as_str), Some("dot.png"), "{told}");
     Ok(())
+}
+
+/// R-FILE-03: what a picture shows is seen before it is fetched, and when it cannot be fetched any more.
+#[test]
+fn r_file_03_a_picture_has_a_preview_that_is_shown_where_the_picture_is_not() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let place = |name: &str, content: &[u8]| -> Result<String> {
+        let path = bob.home().join(name);
+        std::fs::write(&path, content)?;
+        Ok(shown(&path).to_owned())
+    };
+    for (said, path, more) in [
+        ("dot", place("dot.png", &PNG)?, None),
+        ("unseen", place("unseen.png", &PNG)?, Some("--no-preview")),
+        ("torn", place("torn.png", &PNG[..40])?, None),
+        ("words", place("words.png", b"words in a file named .png")?, None),
+        ("empty", place("empty.png", b"")?, None),
+    ] {
+        let mut words = vec!["send", "team", said, "--file", &path];
+        words.extend(more);
+        bob.does(&words)?;
+    }
+    alice.syncs()?;
+    let read = alice.does(&["read", "team"])?;
+    for line in read.lines.iter().filter(|line| text(line, "kind") == Some("text")) {
+        let preview = line.pointer("/attachments/0/preview");
+        let has = preview.map(|preview| {
+            let side = |name: &str| preview.get(name).and_then(Value::as_u64);
+            (text(preview, "mime"), side("width"), side("height"))
+        });
+        let expected = (text(line, "text") == Some("dot")).then_some((Some("image/jpeg"), Some(1), Some(1)));
+        assert_eq!(has, expected, "{line}");
+        assert!(
+            preview
+                .is_none_or(|preview| text(preview, "bytes").is_some_and(|bytes| bytes.starts_with("/9j/")))
+        );
+    }
+    crate::files::tampered(&site, |_, _| None)?;
+    let page = alice.home().join("team.html");
+    let done = exports(&alice, &["--format", "html", "--to", shown(&page)])?;
+    let pictures = apart(&page)?.get("pictures").cloned().unwrap_or_default();
+    assert_eq!(pictures.as_array().map(Vec::len), Some(1), "{pictures}");
+    let told = |at: &str| pictures.pointer(at).and_then(Value::as_str);
+    assert_eq!((told("/0/0"), told("/0/2")), (Some("data:image/jpeg;base64"), Some("dot.png")));
+    let told: String = done.errors.iter().map(Value::to_string).collect();
+    ensure(told.contains("1 picture is there as a preview only"), || done.to_string())
 }

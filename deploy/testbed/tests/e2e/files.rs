@@ -220,7 +220,7 @@ fn a_download_that_was_killed_goes_on_and_fetches_little_twice() -> Result {
 }
 
 /// Makes the stream of files anew with what `keep` makes of each chunk, as a broker could.
-fn tampered(site: &Site, keep: impl Fn(u64, Vec<u8>) -> Option<Vec<u8>>) -> Result {
+pub(crate) fn tampered(site: &Site, keep: impl Fn(u64, Vec<u8>) -> Option<Vec<u8>>) -> Result {
     block_on(async {
         let context = jetstream::new(raw::registry(&site.broker).await?);
         let stream = context.get_stream(FILES_STREAM).await?;
@@ -417,6 +417,36 @@ fn files_go_and_come_beside_a_process_that_has_the_profile_open() -> Result {
     let to = folder(&bob, "in")?;
     bob.does(&["download", &id, "--to", shown(&to)])?;
     same(&one, &to.join("one.bin"))
+}
+
+/// Each of them has an upload of its own, and none takes the other's from under it.
+#[test]
+fn two_commands_that_send_one_file_at_once_say_it_twice() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = two(&site)?;
+    let one = file(&alice, "one.bin", 12 * MIB + 1, 17)?;
+    let _open = alice.follows("team")?;
+    let send = |text: &str| -> Result<_> {
+        Ok(alice.command(&["send", "team", text, "--file", shown(&one)]).stdout(Stdio::null()).spawn()?)
+    };
+    let mut running = [send("first")?, send("second")?];
+    for command in &mut running {
+        let ended = command.wait()?;
+        ensure(ended.success(), || format!("a command that sends ends with {ended}"))?;
+    }
+    bob.syncs()?;
+    let mut said = bob.texts("team")?;
+    said.sort();
+    assert_eq!(said, ["first", "second"]);
+    let listed = bob.does(&["group", "files", "team"])?;
+    let ids: Vec<&str> = listed.lines.iter().filter_map(|line| text(line, "id")).collect();
+    assert_eq!(ids.len(), 2, "{listed}");
+    for (n, id) in ids.into_iter().enumerate() {
+        let to = folder(&bob, &format!("in{n}"))?;
+        bob.does(&["download", id, "--to", shown(&to)])?;
+        same(&one, &to.join("one.bin"))?;
+    }
+    Ok(())
 }
 
 /// N06, for files: whoever has the site's login replaces no chunk of another's file.

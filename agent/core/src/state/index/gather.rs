@@ -7,19 +7,19 @@ use super::segment::{Builder, Built, Entry};
 use super::words;
 
 /// A segment of these words; `None` of nothing.
-pub(super) fn gather<'t>(words: impl Iterator<Item = (Entry, &'t str)>) -> Option<Built> {
-    let mut texts: Vec<(Entry, &str)> = words.collect();
+pub(super) fn gather<T: AsRef<str>>(words: impl Iterator<Item = (Entry, T)>) -> Option<Built> {
+    let mut texts: Vec<(Entry, T)> = words.collect();
     if texts.is_empty() {
         return None;
     }
     texts.sort_unstable_by_key(|(entry, _)| *entry);
     // All texts lie one behind the other, so that no term needs room of its own.
-    let mut folded = String::with_capacity(texts.iter().map(|(_, text)| text.len()).sum());
+    let mut folded = String::with_capacity(texts.iter().map(|(_, text)| text.as_ref().len()).sum());
     let ranges: Vec<Range<usize>> = texts
         .iter()
         .map(|(_, text)| {
             let from = folded.len();
-            words::fold_each(text, |c, _| folded.push(c));
+            words::fold_each(text.as_ref(), |c, _| folded.push(c));
             from..folded.len()
         })
         .collect();

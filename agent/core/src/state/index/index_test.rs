@@ -147,7 +147,7 @@ fn r_search_07_the_index_has_exactly_the_words_that_stand() {
                 let row = row.unwrap();
                 let (group, position, _) = <(GroupId, u64, u16)>::from_key(&row.key()).unwrap();
                 let message: MessageRow = codec::decode(&row.value().unwrap()).unwrap();
-                rows.insert((group, position), message.searched().map(str::to_owned));
+                rows.insert((group, position), message.searched().map(Cow::into_owned));
             }
         } else {
             commit(&store, &mut history, at(round));

@@ -24,6 +24,7 @@ mod segment;
 mod upkeep;
 pub(crate) mod words;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::ops::Bound;
 use std::time::Duration;
@@ -103,7 +104,7 @@ pub(super) enum Old {
 impl Change {
     /// `None` if the words are the same.
     pub(super) fn of(group: GroupId, place: Place, replaced: &Replaced, new: &MessageRow) -> Option<Self> {
-        let words = |row: &MessageRow| row.searched().map(str::to_owned);
+        let words = |row: &MessageRow| row.searched().map(Cow::into_owned);
         let (old, at) = (Old::of(replaced), seconds(new));
         let new = words(new);
         let is_same = match &old {
@@ -128,7 +129,7 @@ impl Old {
             Replaced::Damaged => None,
         };
         match row {
-            Some(row) => row.searched().map_or(Self::Nothing, |words| Self::Words(words.to_owned())),
+            Some(row) => row.searched().map_or(Self::Nothing, |words| Self::Words(words.into_owned())),
             None => Self::Unknown,
         }
     }

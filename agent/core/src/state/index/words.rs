@@ -1,6 +1,7 @@
 //! What of a text is looked up: its words, as they are when case and marks do not count.
 //!
-//! Whatever is changed here changes what lies in the index of every store: [`VERSION`] goes up, and the index is made anew.
+//! Whatever is changed here, or in which words a message has ([`crate::state::MessageRow::searched`]), changes what lies in the index
+//! of every store: [`VERSION`] goes up, and the index is made anew.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript as _};
 
 /// Of what this file makes of a text.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Characters of a word that are kept; of a longer one the beginning is looked up.
 pub(crate) const LONGEST: usize = 24;

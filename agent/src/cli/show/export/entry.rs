@@ -5,7 +5,8 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::FileId;
 use cipher_broker::time::Timestamp;
 
-use crate::app::outgoing::in_words;
+use crate::app::size::in_words;
+use crate::cli::show::export::picture::is_picture;
 use crate::cli::show::length;
 use crate::cli::show::paint::at;
 use crate::cli::show::safe_text::{safe_block, safe_text};
@@ -100,6 +101,8 @@ pub(super) struct FileLine {
     pub name: String,
     /// Size and type.
     pub about: String,
+    /// A small picture of it, shown where the whole one is not there.
+    pub preview: Option<Picture>,
 }
 
 impl Entry {
@@ -213,6 +216,11 @@ impl Poll {
 impl FileLine {
     fn of(file: &cipher_api::view::AttachmentView) -> Self {
         let kind = if file.mime.is_empty() { String::new() } else { format!(", {}", safe_text(&file.mime)) };
-        Self { id: file.id, name: safe_text(&file.name), about: format!("{}{kind}", in_words(file.size)) }
+        let preview = file.preview.as_ref().and_then(|preview| {
+            let (mime, bytes) = (is_picture(&preview.bytes)?, preview.bytes.clone());
+            Some(Picture { id: file.id, mime, bytes })
+        });
+        let about = format!("{}{kind}", in_words(file.size));
+        Self { id: file.id, name: safe_text(&file.name), about, preview }
     }
 }

@@ -1,5 +1,6 @@
 use cipher_api::view::{
-    AttachmentView, GroupEvent, PollOptionView, PollView, QuotedState, QuotedView, ReactionView, SenderView,
+    AttachmentView, GroupEvent, PollOptionView, PollView, PreviewView, QuotedState, QuotedView, ReactionView,
+    SenderView,
 };
 use cipher_api::view::{Body, GrantView, GrantedView};
 use cipher_broker::certificate::Kind as Sender;
@@ -22,6 +23,10 @@ fn said(text: &str) -> MessageView {
     MessageView { seq: Some(1), ..MessageView::received(id, group, from, sent_at, text) }
 }
 
+fn preview() -> PreviewView {
+    PreviewView { mime: "image/jpeg".into(), width: 2, height: 1, bytes: b"\xff\xd8\xff\xe0".to_vec() }
+}
+
 /// A message in which everything that a peer chooses is this.
 fn hostile(text: &str) -> MessageView {
     let file = AttachmentView {
@@ -30,6 +35,8 @@ fn hostile(text: &str) -> MessageView {
         mime: text.into(),
         id: FileId::from_bytes([7; 16]),
         expires: None,
+        // What a preview is, its bytes say.
+        preview: Some(PreviewView { mime: text.into(), width: 1, height: 1, bytes: text.into() }),
     };
     let option = PollOptionView { text: text.into(), votes: 1, by: vec![text.into()], own: false };
     MessageView {
@@ -181,7 +188,11 @@ fn a_page_for_people() {
         mime: "image/png".into(),
         id: FileId::from_bytes([7; 16]),
         expires: None,
+        preview: Some(preview()),
     }];
+    let mut away = answer.attachments[0].clone();
+    (away.name, away.id) = ("away.png".into(), FileId::from_bytes([8; 16]));
+    answer.attachments.push(away);
     let picture = Picture { id: FileId::from_bytes([7; 16]), mime: "image/png", bytes: b"abc".to_vec() };
     let head = Head { name: "team", by: "alice", at: Timestamp::from_millis(951_782_400_000) };
     let mut told = String::new();

@@ -102,13 +102,15 @@ fn write_said(page: &mut String, said: &Said, time: &str, pictures: &[Picture]) 
         }
         writeln!(page, "</ul>\n<p class=\"about\">{}</p>", escaped(stands))?;
     }
-    for FileLine { id, name, about } in files {
+    for FileLine { id, name, about, preview } in files {
         let (name, about) = (escaped(name), escaped(about));
-        match pictures.iter().find(|picture| picture.id == *id) {
+        let whole = pictures.iter().find(|picture| picture.id == *id);
+        let what = if whole.is_none() { ", a preview" } else { "" };
+        match whole.or(preview.as_ref()) {
             Some(Picture { mime, bytes, .. }) => writeln!(
                 page,
                 "<figure><img src=\"data:{mime};base64,{}\" alt=\"{name}\"><figcaption><bdi>{name}</bdi> \
-                 <span class=\"about\">({about})</span></figcaption></figure>",
+                 <span class=\"about\">({about}{what})</span></figcaption></figure>",
                 BASE64.encode(bytes)
             )?,
             None => {
