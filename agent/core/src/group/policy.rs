@@ -334,8 +334,8 @@ fn settings(data: &GroupData, role: Role, facts: &CommitFacts) -> Result<(), Ref
     }
     let wants = |settings: &Settings| Settings { topic: String::new(), ..settings.clone() };
     if data.direct {
-        let Settings { topic, may_delete, may_pin, .. } = &after.settings;
-        if !topic.is_empty() || may_delete.is_some() || may_pin.is_some() {
+        let Settings { topic, may_delete, may_pin, may_grant, .. } = &after.settings;
+        if !topic.is_empty() || may_delete.is_some() || may_pin.is_some() || may_grant.is_some() {
             return refuse(RULE, "a direct conversation has neither topic nor ranks");
         }
     } else if wants(&after.settings) != wants(&data.settings) && role < Role::Admin {

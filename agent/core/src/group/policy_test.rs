@@ -186,6 +186,7 @@ fn r_commit_20_a_topic_is_for_who_may_rename_and_the_rest_for_admins() {
     assert_eq!(judge_direct(|settings| settings.edit_seconds = Some(60)), Ok(()));
     assert_eq!(judge_direct(|settings| settings.topic = "us".into()), Err("R-COMMIT-20"));
     assert_eq!(judge_direct(|settings| settings.may_delete = Some(Role::Owner)), Err("R-COMMIT-20"));
+    assert_eq!(judge_direct(|settings| settings.may_grant = Some(Role::Owner)), Err("R-COMMIT-20"));
 }
 
 /// M31: proposal types we do not use are refused whoever sends them.
