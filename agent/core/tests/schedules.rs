@@ -1,24 +1,27 @@
 //! Seeded stories: whatever people do, whatever the network does, in whatever order, the oracles hold.
 //!
 //! `WORLD_SEEDS=10000` makes the long run, from `WORLD_FROM`; `WORLD_SEED=17` repeats one story, with `WORLD_TRACE=1` aloud.
+//! `WORLD_EVERY=1` has people say every kind of content there is, with files, and groups that forget: other stories under the same
+//! numbers, which are not told without it yet.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use cipher_api::command::message::{self, MessageRef};
-use cipher_api::command::{contact, device, group, invite, poll, status};
-use cipher_api::view::{Body, GroupState, HistoryPolicy, MessageView, WhoMay};
+use cipher_api::command::{contact, device, group, invite, message, status};
+use cipher_api::view::{GroupState, HistoryPolicy};
 use cipher_api::{Command, Reply, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
 use cipher_core::Ticket;
 
 use crate::support::disk::{Disk, End, Files};
+use crate::support::forgotten;
 use crate::support::litter::Litter;
 use crate::support::log::{Flavour, Log};
 use crate::support::mallory::{self, Mallory};
 use crate::support::oracle;
+use crate::support::saying::{self, Kinds, handle_of};
 use crate::support::setting;
 use crate::support::world::{Faults, Frozen, Person, World, add, days, remove, rename, send};
 
@@ -140,6 +143,9 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     // Those are told as they were when they ended badly.
     let changes = !MENDED.contains(&seed);
     let receipts = changes && !MENDED_CHANGES.contains(&seed) && seed.is_multiple_of(3);
+    let all = changes && !MENDED_CHANGES.contains(&seed) && setting::is_set("WORLD_EVERY");
+    let loses = matches!(Kind::of(seed), Kind::Copies | Kind::HostileAmongCopies | Kind::Forgetful);
+    let kinds = Kinds { changes, all, forgets: all && receipts && !loses && (seed / 3).is_multiple_of(2) };
     let mut world = frozen.thaw_with(seed, flavour(seed), people, receipts);
     let mut names = NAMES.to_vec();
     names.truncate(world.dice.between(2, people));
@@ -176,7 +182,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         } else if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
-            happening(&mut world, n, mallory.is_some(), changes);
+            happening(&mut world, n, mallory.is_some(), kinds);
         }
         if let Some(mallory) = &mut mallory {
             mallory.acts(&mut world);
@@ -194,9 +200,13 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         Kind::Hostile => oracle::judge_with_a_hostile_member(&mut world),
     }
     if receipts {
-        oracle::nothing_is_left_of_what_disappears(&mut world);
+        forgotten::nothing_is_left_of_what_disappears(&mut world, all && kind == Kind::Plain);
     }
     let mut lines = oracle::outcome(&mut world);
+    // Whose copies and logs come and go has said again what another copy or log forgot.
+    if all && matches!(kind, Kind::Plain | Kind::Months) {
+        forgotten::only_what_is_shown_is_kept(&mut world);
+    }
     lines.extend(mallory.into_iter().flat_map(|mallory| mallory.did).map(|what| format!("{DID}{what}")));
     lines
 }
@@ -237,11 +247,6 @@ struct Link {
     approver: usize,
     code: String,
     ticket: Ticket,
-}
-
-/// The account that a profile belongs to: further devices are called after the first one.
-fn handle_of(name: &str) -> &str {
-    name.split('.').next().unwrap_or(name)
 }
 
 /// Somebody links a further device, or goes on with it, or revokes one.
@@ -330,81 +335,8 @@ fn joining(world: &mut World, index: usize, other: &str) {
     }
 }
 
-/// Somebody finds other words for what it said, or none, or makes something of what anybody said: an emoji, a pin, a vote.
-fn changing(world: &mut World, index: usize, group: GroupId, n: usize) {
-    let Some(own) = world.account(index) else { return };
-    let mut messages = world.messages(index, group);
-    if world.dice.chance(300) {
-        return pinning_and_voting(world, index, group, &messages, n);
-    }
-    if world.dice.chance(400) {
-        messages.retain(MessageView::is_text);
-        if messages.is_empty() {
-            return;
-        }
-        let message = world.dice.pick(&messages);
-        let named = MessageRef { id: message.id.to_string(), within: None };
-        let emoji = (*world.dice.pick(&["+1", "tada", "tea"])).to_owned();
-        let remove = world.dice.chance(300);
-        world.start(index, message::React { message: named, emoji, remove });
-        return;
-    }
-    messages.retain(|message| message.is_text() && message.from.account_id == own);
-    if messages.is_empty() {
-        return;
-    }
-    let message = world.dice.pick(&messages);
-    let named = MessageRef { id: message.id.to_string(), within: None };
-    if world.dice.chance(300) {
-        world.start(index, message::Delete { message: named, local: false });
-    } else {
-        let text = format!("{} says {n} now", world.people[index].name);
-        world.start(index, message::Edit { message: named, text });
-    }
-}
-
-fn pinning_and_voting(world: &mut World, index: usize, group: GroupId, messages: &[MessageView], n: usize) {
-    let target = Target::Group(group);
-    let named = |message: &MessageView| MessageRef { id: message.id.to_string(), within: None };
-    let polls: Vec<_> =
-        messages.iter().filter(|message| matches!(message.body, Body::Poll(_))).cloned().collect();
-    let said: Vec<_> = messages.iter().filter(|message| message.is_text()).cloned().collect();
-    match world.dice.below(8) {
-        0 => {
-            let options = vec!["tea".to_owned(), "coffee".into(), "water".into()];
-            let multiple = world.dice.chance(500);
-            world.start(index, poll::Create { target, question: format!("{n}?"), options, multiple });
-        }
-        1..=3 if !polls.is_empty() => {
-            let message = named(world.dice.pick(&polls));
-            let options = vec![(world.dice.below(3) + 1).to_string()];
-            world.start(index, poll::Vote { message, options });
-        }
-        4 if !polls.is_empty() => {
-            let message = named(world.dice.pick(&polls));
-            world.start(index, poll::Close { message });
-        }
-        5 if world.dice.chance(300) => {
-            let pin = *world.dice.pick(&[WhoMay::All, WhoMay::Admins]);
-            let delete = *world.dice.pick(&[WhoMay::Nobody, WhoMay::Admins, WhoMay::All]);
-            world.start(index, group::Set { delete: Some(delete), pin: Some(pin), ..group::Set::of(target) });
-        }
-        6 if !said.is_empty() => {
-            // In a group that lets them, members take back what others said.
-            let message = named(world.dice.pick(&said));
-            world.start(index, message::Delete { message, local: false });
-        }
-        _ if !said.is_empty() => {
-            let message = named(world.dice.pick(&said));
-            let remove = world.dice.chance(300);
-            world.start(index, message::Pin { message, remove });
-        }
-        _ => {}
-    }
-}
-
 /// Somebody does something, or something happens to somebody.
-fn happening(world: &mut World, n: usize, hostile: bool, changes: bool) {
+fn happening(world: &mut World, n: usize, hostile: bool, kinds: Kinds) {
     let index = world.dice.below(world.people.len());
     if world.people[index].core.is_none() {
         return;
@@ -418,6 +350,12 @@ fn happening(world: &mut World, n: usize, hostile: bool, changes: bool) {
         return joining(world, index, &other);
     }
     let active = some_group(world, index, &[GroupState::Active]);
+    if let Some(group) = active
+        && kinds.all
+        && world.dice.chance(250)
+    {
+        return saying::anything(world, index, group, n, kinds);
+    }
     let roll = world.dice.below(100);
     match (roll, active) {
         (14..=16, Some(group)) if world.receipts => {
@@ -430,7 +368,7 @@ fn happening(world: &mut World, n: usize, hostile: bool, changes: bool) {
         (17..=22, Some(group)) if world.receipts => {
             world.start(index, message::Read { mark: true, ..message::Read::of(Target::Group(group)) });
         }
-        (23..=29, Some(group)) if changes => changing(world, index, group, n),
+        (23..=29, Some(group)) if kinds.changes => saying::changing(world, index, group, n, kinds),
         (0..=29, Some(group)) => {
             world.start(index, send(group, &format!("{name} says {n}")));
         }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cipher_api::Target;
-use cipher_api::command::{device, message};
+use cipher_api::command::{device, file, message};
 use cipher_api::view::{Body, GroupEvent, GroupState, GroupView, MessageState, MessageView};
-use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 
+use crate::support::forgotten;
 use crate::support::log::APPLICATION;
 use crate::support::world::World;
 
@@ -34,15 +35,15 @@ const NEVER: [&str; 14] = [
 const REPLAY: &str = "replay";
 
 /// Everything an oracle looks at, of one person in one group.
-struct Seen {
-    index: usize,
-    name: String,
+pub(crate) struct Seen {
+    pub(crate) index: usize,
+    pub(crate) name: String,
     /// Whose device it is.
-    account: AccountId,
+    pub(crate) account: AccountId,
     /// It was revoked or stopped: nothing of what follows reaches it.
-    over: bool,
-    view: GroupView,
-    messages: Vec<MessageView>,
+    pub(crate) over: bool,
+    pub(crate) view: GroupView,
+    pub(crate) messages: Vec<MessageView>,
 }
 
 /// Checks a world at rest in which everybody is honest and connected. Each piece of junk may have been skipped once.
@@ -74,6 +75,12 @@ pub(crate) fn check(world: &mut World) {
         same_world(world, *group, seen);
         history(world, *group, seen);
         findable(world, *group, seen);
+        for reader in seen {
+            forgotten::what_is_over_is_not_shown(world, reader);
+            forgotten::a_group_has_its_way(world, *group, reader);
+            files(world, reader);
+        }
+        own_devices_agree(seen);
     }
 }
 
@@ -87,6 +94,66 @@ fn findable(world: &mut World, group: GroupId, seen: &[Seen]) {
             let found = world.found(reader.index, group, words);
             let found: BTreeSet<MessageId> = found.iter().filter(|m| m.text == words).map(|m| m.id).collect();
             assert_eq!(found, shown, "{} looks for '{words}'", reader.name);
+        }
+    }
+}
+
+/// Whoever shows a message has its files, as their sender made them, unless the broker lost or changed a part, which is
+/// noticed; and of a message that is gone nothing opens a file.
+fn files(world: &mut World, reader: &Seen) {
+    let name = &reader.name;
+    let (with, without): (Vec<_>, Vec<_>) = reader
+        .messages
+        .iter()
+        .filter(|m| m.is_text() && m.seq.is_some())
+        .partition(|m| !m.attachments.is_empty());
+    let open = |message: &MessageView| {
+        let within = Some(Target::Group(message.group));
+        file::Open { file: message::MessageRef { id: message.id.to_string(), within } }
+    };
+    for message in &with {
+        let opens = world.look(reader.index, open(message));
+        let opens = opens.unwrap_or_else(|error| panic!("{name} opens what {message:?} names: {error}"));
+        let opened: Vec<FileId> = opens.iter().map(|it| it.file.file.id).collect();
+        let shown: Vec<FileId> = message.attachments.iter().map(|it| it.id).collect();
+        assert_eq!(opened, shown, "{name}");
+        for opens in &opens {
+            let id = opens.file.file.id;
+            let Some(content) = world.shelf.contents.get(&id) else { continue };
+            match world.shelf.fetch(opens) {
+                Ok(came) => {
+                    assert!(came == *content && !world.shelf.spoiled.contains(&id), "{name} has {id}")
+                }
+                Err(gone) => assert!(world.shelf.spoiled.contains(&id), "{name} gets no {id}: {gone:?}"),
+            }
+        }
+    }
+    for message in without.iter().filter(|m| m.deleted).take(3) {
+        assert!(world.look(reader.index, open(message)).is_err(), "{name} opens a file of {message:?}");
+    }
+    if with.is_empty() && world.shelf.contents.is_empty() {
+        return;
+    }
+    let list = file::List { target: Target::Group(reader.view.id), last: None };
+    let listed: BTreeSet<FileId> =
+        world.look(reader.index, list).unwrap_or_default().iter().map(|it| it.file.id).collect();
+    let shown: BTreeSet<FileId> =
+        with.iter().flat_map(|m| m.attachments.iter().map(|file| file.id)).collect();
+    assert!(shown.is_subset(&listed), "{name} has {shown:?} and lists {listed:?}");
+    let all = reader.messages.iter().flat_map(|m| m.attachments.iter().map(|file| file.id));
+    assert!(listed.is_subset(&all.collect()), "{name} lists {listed:?} of which it shows {shown:?}");
+}
+
+/// Devices of one account have heard the same of what its person wants of a conversation.
+fn own_devices_agree(seen: &[Seen]) {
+    for one in seen.iter().filter(|s| !s.over && s.view.state == GroupState::Active) {
+        for other in seen.iter().filter(|s| s.account == one.account) {
+            if !other.over && other.view.state == GroupState::Active {
+                // A direct conversation is called after a handle, which one may not have heard.
+                let name = |s: &Seen| (!s.view.direct).then(|| s.view.name.clone());
+                let what = |s: &Seen| (s.view.muted.clone(), name(s));
+                assert_eq!(what(one), what(other), "{} and {}", one.name, other.name);
+            }
         }
     }
 }
@@ -126,7 +193,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
         let mut last = 0;
         // What disappears does so at another time for each.
         let is_words = |m: &&MessageView| m.is_text() || matches!(m.body, Body::Poll(_));
-        let stays = |m: &&MessageView| is_words(m) && m.expire.is_none() && !m.expired;
+        let stays = |m: &&MessageView| is_words(m) && forgotten::stays(world, m);
         for message in reader.messages.iter().filter(stays) {
             assert!(ids.insert(message.id), "{name} sees {:?} twice", message.text);
             if let Some(sequence) = message.seq {
@@ -203,35 +270,6 @@ fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageVie
     }
 }
 
-/// Everybody reads everything, time passes, and nobody is left with anything that was to disappear.
-pub(crate) fn nothing_is_left_of_what_disappears(world: &mut World) {
-    for index in 0..world.people.len() {
-        if world.people[index].core.is_none() {
-            continue;
-        }
-        for view in world.groups(index) {
-            let target = Target::Group(view.id);
-            drop(world.run(index, message::Read { mark: true, ..message::Read::of(target) }));
-        }
-    }
-    world.settle();
-    world.pass(Duration::from_secs(2 * 3600));
-    world.settle();
-    for index in 0..world.people.len() {
-        for view in world.groups(index) {
-            for message in world.messages(index, view.id) {
-                assert!(
-                    message.state == MessageState::Queued || !message.text.contains("for a while"),
-                    "{} still reads {:?}, {:?}",
-                    world.people[index].name,
-                    message.text,
-                    message.expires_at
-                );
-            }
-        }
-    }
-}
-
 /// Whoever is said to have a message, or to have read it, shows it on one of its devices, and has read it where it says so.
 fn somebody_has(world: &World, group: GroupId, message: &MessageView, seen: &[Seen]) {
     for receipt in &message.receipts {
@@ -264,6 +302,10 @@ fn same_words(
     message: &MessageView,
     seen: &[Seen],
 ) {
+    let let_go = |m: &MessageView, account| world.let_go.contains(&(account, m.id));
+    if let_go(message, reader.account) {
+        return;
+    }
     let words = |m: &MessageView| {
         let mut under: Vec<_> = m.reactions.iter().map(|it| (it.emoji.clone(), it.by.len())).collect();
         under.sort();
@@ -279,11 +321,13 @@ fn same_words(
         // What is pinned and how a poll stands members go on to change, too.
         let now = (m.pinned_by.is_some(), poll);
         let now = (reader.view.state == GroupState::Active).then_some(now);
-        (m.text.clone(), m.edited, m.deleted, under, now)
+        let files: Vec<FileId> = m.attachments.iter().map(|file| file.id).collect();
+        let beside = (m.reply_to, m.thread, m.forwarded, m.mentions.len(), files);
+        (m.text.clone(), m.edited, m.deleted, under, now, beside)
     };
     let active = seen.iter().filter(|s| s.view.state == GroupState::Active && !s.over);
     for other in active.filter(|s| world.since.get(&(s.index, group)).is_some_and(|since| *since <= epoch)) {
-        for theirs in other.messages.iter().filter(|m| m.id == message.id) {
+        for theirs in other.messages.iter().filter(|m| m.id == message.id && !let_go(m, other.account)) {
             let author = &message.from.handle;
             assert_eq!(words(theirs), words(message), "{} shows other words than @{author}", other.name);
         }
@@ -377,8 +421,9 @@ fn same_words_of_others(world: &mut World) {
     for (reader, group, messages) in &shown {
         let outside = world.log.outside(*group);
         let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
-        for message in
-            messages.iter().filter(|m| m.is_text() && m.expire.is_none() && !own.contains(&m.from.account_id))
+        for message in messages
+            .iter()
+            .filter(|m| m.is_text() && forgotten::stays(world, m) && !own.contains(&m.from.account_id))
         {
             let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else { continue };
             for (other, _, theirs) in shown.iter().filter(|(_, of, _)| of == group) {
@@ -461,7 +506,7 @@ fn nothing_lost(world: &mut World, group: GroupId, begun: u64) {
         }
     }
     for (sender, said) in &members {
-        for message in said.iter().filter(|m| m.is_text() && is_sent(m.state) && m.expire.is_none()) {
+        for message in said.iter().filter(|m| m.is_text() && is_sent(m.state) && forgotten::stays(world, m)) {
             for (reader, shown) in &members {
                 let all_along = world.since.get(&(*reader, group)).is_some_and(|since| *since <= begun);
                 let told = shown.iter().any(|m| m.event() == Some(GroupEvent::Missed));
@@ -578,10 +623,19 @@ fn what_is_sent_was_read(world: &mut World) {
             }
         }
     }
+    let devices: BTreeMap<usize, Option<DeviceId>> = members
+        .iter()
+        .map(|(index, ..)| *index)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .map(|index| (index, world.own_device(index)))
+        .collect();
     for (sender, group, messages) in &members {
         let outside = world.log.outside(*group);
         let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
-        for message in messages.iter().filter(|m| m.is_text() && is_sent(m.state) && m.expire.is_none()) {
+        for message in
+            messages.iter().filter(|m| m.is_text() && is_sent(m.state) && forgotten::stays(world, m))
+        {
             let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else {
                 panic!("{:?} is sent without a place", message.text)
             };
@@ -589,7 +643,7 @@ fn what_is_sent_was_read(world: &mut World) {
                 let all_along = world.since.get(&(*reader, *group)).is_some_and(|since| since <= epoch);
                 let told = shown.iter().any(|m| m.event() == Some(GroupEvent::Missed));
                 // What a copy said that has stopped since, no other copy of the device can open: its keys are the own ones.
-                let of_a_copy = Some(message.from.device_id) == world.own_device(*reader);
+                let of_a_copy = Some(message.from.device_id) == devices[reader];
                 if reader == sender || !all_along || told || of_a_copy {
                     continue;
                 }

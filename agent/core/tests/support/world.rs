@@ -13,7 +13,7 @@ use cipher_api::view::{
 };
 use cipher_api::{Ask, Command, Cursor, Error, ErrorKind, Event, Notice, Reply, Target};
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
@@ -26,6 +26,7 @@ use crate::support::dice::Dice;
 use crate::support::disk::{Disk, End, Files, unlock};
 use crate::support::log::{Flavour, Log};
 use crate::support::registry::{Fate, Registry};
+use crate::support::shelf::Shelf;
 
 /// Steps after which a world that does not come to rest is broken.
 const PATIENCE: usize = 60_000;
@@ -175,6 +176,14 @@ pub(crate) struct World {
     pub(crate) spoil_tree: Option<Spoil>,
     /// Every whisper so far: who, where, what.
     pub(crate) whispered: Vec<(String, GroupId, Vec<u8>)>,
+    /// Where the bytes of files lie.
+    pub(crate) shelf: Shelf,
+    /// What a device of an account was told to let go of, it alone.
+    pub(crate) let_go: BTreeSet<(AccountId, MessageId)>,
+    /// Tokens of words that messages were given later.
+    pub(crate) edits: BTreeSet<String>,
+    /// What every group wanted in every epoch of how long messages are kept: seconds after reading, seconds after sending.
+    pub(crate) wanted: BTreeMap<(GroupId, u64), (Option<u32>, Option<u32>)>,
     trace: VecDeque<String>,
     /// Whether to print the trace as it grows.
     aloud: bool,
@@ -282,6 +291,10 @@ impl World {
             swap: None,
             spoil_tree: None,
             whispered: Vec::new(),
+            shelf: Shelf::default(),
+            let_go: BTreeSet::new(),
+            edits: BTreeSet::new(),
+            wanted: BTreeMap::new(),
             trace: VecDeque::new(),
             aloud: crate::support::setting::is_set("WORLD_TRACE"),
             quiet: false,
@@ -573,7 +586,7 @@ impl World {
     }
 
     /// The time as somebody's machine has it.
-    fn clock(&self, index: usize) -> Timestamp {
+    pub(crate) fn clock(&self, index: usize) -> Timestamp {
         self.now.minus(self.people[index].behind).plus(self.people[index].ahead)
     }
 
@@ -715,6 +728,8 @@ impl World {
             // to say so first.
             return;
         }
+        let wanted = (view.settings.expire_seconds, view.settings.retention_seconds);
+        self.wanted.insert((view.id, view.epoch), wanted);
         let members = view.members.iter().map(|m| format!("{} {:?}", m.account_id, m.role)).collect();
         let seen = (view.authenticator.clone(), members);
         let place = (view.id, view.epoch);
@@ -1259,7 +1274,7 @@ impl World {
     }
 
     /// Answers that need nobody else: without a step of the world, and not in the trace.
-    fn look<R: Ask>(&mut self, index: usize, request: R) -> Result<R::Reply, Error> {
+    pub(crate) fn look<R: Ask>(&mut self, index: usize, request: R) -> Result<R::Reply, Error> {
         self.quiet = !self.aloud;
         let ticket = self.start(index, request);
         self.quiet = false;
