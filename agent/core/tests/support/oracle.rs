@@ -122,7 +122,7 @@ fn files(world: &mut World, reader: &Seen) {
             let Some(content) = world.shelf.contents.get(&id) else { continue };
             match world.shelf.fetch(opens) {
                 Ok(came) => {
-                    assert!(came == *content && !world.shelf.spoiled.contains(&id), "{name} has {id}")
+                    assert!(came == *content && !world.shelf.spoiled.contains(&id), "{name} has {id}");
                 }
                 Err(gone) => assert!(world.shelf.spoiled.contains(&id), "{name} gets no {id}: {gone:?}"),
             }
