@@ -15,7 +15,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::Key;
 
-const NONCE: usize = 24;
+/// Bytes of a nonce.
+pub(crate) const NONCE: usize = 24;
 /// What of the nonce makes the key.
 const OF_KEY: usize = 16;
 const TAG: usize = 16;
@@ -161,7 +162,7 @@ pub fn open(key: &Key, place: &[u8], sealed: &[u8]) -> Result<Plain, Unopened> {
 }
 
 /// ChaCha20-Poly1305 under the key that HChaCha20 makes, and what is its nonce (draft-irtf-cfrg-xchacha-03 §2.3).
-fn cipher(key: &Key, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), Unopened> {
+pub(crate) fn cipher(key: &Key, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), Unopened> {
     let (of_key, rest) = nonce.split_first_chunk::<OF_KEY>().ok_or(Unopened)?;
     let subkey = Zeroizing::new(<[u8; Key::LEN]>::from(hchacha::<U10>(key.expose().into(), of_key.into())));
     let cipher = UnboundKey::new(&CHACHA20_POLY1305, subkey.as_slice()).map_err(|_| Unopened)?;

@@ -3,7 +3,7 @@
 //! It is the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: "Online Authenticated-Encryption and its Nonce-Reuse
 //! Misuse-Resistance", 2015), as in [`crate::stream`]: each chunk is sealed with its position and with whether it is the
 //! last, so none is changed, moved, left out or added, and a file that was cut off has no last chunk. The key is made for
-//! one file and seals nothing else.
+//! one file and seals nothing else. The cipher is that of [`crate::aead`], by `ring`: bytes of files are many.
 //!
 //! A process that goes on with a file seals some of its chunks a second time, and cannot know whether their content is what it
 //! was. So each [`Chunks`] has nonces of its own, of chance, and the beginning of them, which all its chunks share, stands
@@ -11,19 +11,18 @@
 
 use std::fmt;
 
-use chacha20poly1305::XChaCha20Poly1305;
-use chacha20poly1305::aead::KeyInit as _;
-use chacha20poly1305::aead::stream::{NewStream as _, StreamBE32, StreamPrimitive as _};
 use rand_core::{CryptoRng, RngCore};
+use ring::aead::{Aad, LessSafeKey, Nonce};
 
-use crate::{Key, Unopened};
+use crate::aead::{self, Unopened};
+use crate::key::Key;
 
 /// Beginning of a nonce; position and end follow.
 const NONCE: usize = 19;
 
 /// Seals and opens the chunks of one file. Each position is sealed once by one of these.
 pub struct Chunks {
-    aead: XChaCha20Poly1305,
+    key: Key,
     nonce: [u8; NONCE],
     bound: Vec<u8>,
 }
@@ -36,11 +35,22 @@ impl Chunks {
     pub fn new(key: &Key, bound: &[u8], random: &mut (impl RngCore + CryptoRng)) -> Self {
         let mut nonce = [0; NONCE];
         random.fill_bytes(&mut nonce);
-        Self { aead: XChaCha20Poly1305::new(key.expose().into()), nonce, bound: bound.to_vec() }
+        Self { key: key.clone(), nonce, bound: bound.to_vec() }
     }
 
-    fn stream(&self, nonce: [u8; NONCE]) -> StreamBE32<XChaCha20Poly1305> {
-        StreamBE32::from_aead(self.aead.clone(), &nonce.into())
+    /// The cipher of a chunk: its nonce is a beginning, the position as a big-endian `u32`, and 1 for the last one.
+    fn cipher(
+        &self,
+        nonce: &[u8; NONCE],
+        position: u32,
+        last: bool,
+    ) -> Result<(LessSafeKey, Nonce), Unopened> {
+        let mut whole = [0; aead::NONCE];
+        let rest = position.to_be_bytes().into_iter().chain([u8::from(last)]);
+        for (to, from) in whole.iter_mut().zip(nonce.iter().copied().chain(rest)) {
+            *to = from;
+        }
+        aead::cipher(&self.key, &whole)
     }
 
     /// Seals the content of a chunk in its place.
@@ -48,9 +58,10 @@ impl Chunks {
     /// # Panics
     /// If the chunk has 256 GiB.
     pub fn seal(&self, position: u32, last: bool, chunk: &mut Vec<u8>) {
-        self.stream(self.nonce)
-            .encrypt_in_place(position, last, &self.bound, chunk)
-            .expect("a chunk is shorter than what a nonce can seal");
+        let sealed = self.cipher(&self.nonce, position, last).ok().and_then(|(cipher, nonce)| {
+            cipher.seal_in_place_append_tag(nonce, Aad::from(&self.bound), chunk).ok()
+        });
+        sealed.expect("a chunk is shorter than what a nonce can seal");
         chunk.extend_from_slice(&self.nonce);
     }
 
@@ -59,7 +70,11 @@ impl Chunks {
         let (sealed, nonce) = chunk.split_last_chunk::<NONCE>().ok_or(Unopened)?;
         let (length, nonce) = (sealed.len(), *nonce);
         chunk.truncate(length);
-        self.stream(nonce).decrypt_in_place(position, last, &self.bound, chunk).map_err(|_| Unopened)
+        let (cipher, nonce) = self.cipher(&nonce, position, last)?;
+        let opened = cipher.open_in_place(nonce, Aad::from(&self.bound), chunk).map_err(|_| Unopened)?;
+        let length = opened.len();
+        chunk.truncate(length);
+        Ok(())
     }
 }
 
@@ -71,6 +86,7 @@ impl fmt::Debug for Chunks {
 
 #[cfg(test)]
 mod tests {
+    use chacha20poly1305::XChaCha20Poly1305;
     use chacha20poly1305::aead::stream::EncryptorBE32;
     use rand_core::OsRng;
 
