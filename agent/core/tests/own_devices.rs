@@ -183,8 +183,9 @@ fn long_texts_and_failed_messages_do_not_stop_history() {
     assert_eq!(skipped(&mut world, "phone", "limit"), 0);
 }
 
+/// D01: what was shown is read on all own devices, and an answer shows nothing.
 #[test]
-fn an_own_device_shows_what_another_said_as_sent_and_not_as_news() {
+fn d01_an_own_device_shows_what_another_said_as_sent_and_not_as_news() {
     let mut world = world(&["alice", "bob"]);
     let ops = world.group_of("ops", &["alice", "bob"]);
     link(&mut world, "alice", "phone");
@@ -196,7 +197,10 @@ fn an_own_device_shows_what_another_said_as_sent_and_not_as_news() {
     let seen = world.person("alice").messages(ops).into_iter().find(|m| m.text == "answer").unwrap();
     assert_eq!(seen.state, MessageState::Sent);
     assert_eq!(seen.from.handle, "alice");
-    assert_eq!(world.person("alice").group(ops).unread, 0, "whoever answers has read");
+    assert_eq!(world.person("alice").group(ops).unread, 1, "who answers may not have been shown it");
+    world.person("phone").does(read(ops));
+    world.settle();
+    assert_eq!(world.person("alice").group(ops).unread, 0, "shown there, it is read here");
     assert!(messages_told(&world, "alice").contains(&"answer".to_owned()));
     let heard = world.person("bob").messages(ops).into_iter().find(|m| m.text == "answer").unwrap();
     assert_eq!((heard.state, heard.from.handle.as_str()), (MessageState::Received, "alice"));

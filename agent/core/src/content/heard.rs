@@ -143,10 +143,8 @@ impl Core {
         self.run.received = self.run.received.saturating_add(1);
         let own = row.account == self.state.own_id();
         self.history.insert(group, (sequence, 0), row.clone());
-        if own {
-            // Said on another own device: whoever answers has read.
-            self.read_up_to(group, sequence)?;
-        } else {
+        // D01: what was said on another own device does not show that anything was read there; it tells that itself.
+        if !own {
             let named = u64::from(self.names_us(&row));
             if let Some(known) = self.state.groups.get_mut(&group)
                 && known.read_to.is_none_or(|read_to| read_to < sequence)
