@@ -293,8 +293,22 @@ impl Core {
             SyncNote::Called { group, name } => {
                 let same = |sync: &SyncNote| matches!(sync, SyncNote::Called { group: g, .. } if *g == group);
                 let sound = name.chars().count() <= limit::GROUP_NAME_CHARS && is_plain(&name);
+                if !sound || later.iter().any(same) {
+                    return Ok(());
+                }
+                // R-NAME-02: of two groups that got one name at the same time, the one that the log says first has it.
+                let behind = |sync: &SyncNote| match sync {
+                    SyncNote::Called { group: g, name: n } if *g != group && *n == name => Some(*g),
+                    _ => None,
+                };
+                if let Some(loser) = later.iter().find_map(behind).filter(|_| !name.is_empty())
+                    && self.state.loses_alias(&loser, &name)
+                {
+                    self.run.changed.insert(loser);
+                    self.tell_devices(&SyncNote::Called { group: loser, name: String::new() })?;
+                }
                 let alias = (!name.is_empty()).then_some(name);
-                if sound && !later.iter().any(same) && self.state.told_alias(group, alias) {
+                if self.state.told_alias(group, alias) {
                     self.run.changed.insert(group);
                 }
                 Ok(())

@@ -76,6 +76,17 @@ impl State {
         true
     }
 
+    /// A group has its own name again, if it is called so here.
+    pub(crate) fn loses_alias(&mut self, group: &GroupId, alias: &str) -> bool {
+        match self.groups.get_mut(group) {
+            Some(row) if row.alias.as_deref() == Some(alias) => {
+                row.alias = None;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
     /// A group came: what was told of it holds now.
     pub(crate) fn granted(&mut self, group: GroupId) {
         if !self.meta.told.contains_key(&group) {
