@@ -305,7 +305,6 @@ impl Core {
                     && self.state.loses_alias(&loser, &name)
                 {
                     self.run.changed.insert(loser);
-                    self.tell_devices(&SyncNote::Called { group: loser, name: String::new() })?;
                 }
                 let alias = (!name.is_empty()).then_some(name);
                 if self.state.told_alias(group, alias) {

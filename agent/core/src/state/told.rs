@@ -56,35 +56,42 @@ impl State {
         }
     }
 
-    /// Another own device says what a group is called. A name that means another group here stays that one's (R-NAME-02).
+    /// Another own device says what a group is called. A name that means another group here stays that one's, and this one has
+    /// its own again (R-NAME-02): so it is on the device that said so, once it hears of the other one.
     pub(crate) fn told_alias(&mut self, group: GroupId, alias: Option<String>) -> bool {
         let Some(row) = self.groups.get(&group) else {
             self.unknown(group).alias = alias;
             return false;
         };
-        let called = alias.clone().unwrap_or_else(|| row.name.clone());
-        if row.direct
-            || row.personal
-            || row.called() == called
-            || self.is_taken(&called, &group, Taken::ByAny)
-        {
+        if row.direct || row.personal {
             return false;
         }
-        if let Some(row) = self.groups.get_mut(&group) {
-            row.alias = alias.filter(|alias| *alias != row.name);
-        }
-        true
+        let own = row.name.clone();
+        let free = |name: &str| row.called() == name || !self.is_taken(name, &group, Taken::ByAny);
+        let alias = match alias.filter(|alias| *alias != own && free(alias)) {
+            Some(alias) => Some(alias),
+            None if free(&own) => None,
+            None => return false,
+        };
+        self.is_called(&group, alias)
     }
 
-    /// A group has its own name again, if it is called so here.
-    pub(crate) fn loses_alias(&mut self, group: &GroupId, alias: &str) -> bool {
+    fn is_called(&mut self, group: &GroupId, alias: Option<String>) -> bool {
         match self.groups.get_mut(group) {
-            Some(row) if row.alias.as_deref() == Some(alias) => {
-                row.alias = None;
+            Some(row) if row.alias != alias => {
+                row.alias = alias;
                 true
             }
             Some(_) | None => false,
         }
+    }
+
+    /// A group that is called so here has its own name again, unless that means another one.
+    pub(crate) fn loses_alias(&mut self, group: &GroupId, alias: &str) -> bool {
+        let Some(row) = self.groups.get(group).filter(|row| row.alias.as_deref() == Some(alias)) else {
+            return false;
+        };
+        !self.is_taken(&row.name, group, Taken::ByAny) && self.is_called(group, None)
     }
 
     /// A group came: what was told of it holds now.
