@@ -137,7 +137,8 @@ pub fn serve(bot: &Bot, questions: impl BufRead, responses: impl Write + Send) -
         let (say, said) = mpsc::channel();
         let writing = scope.spawn(move || write(responses, &said));
         let read = read(bot, questions, &say);
-        drop(say);
+        // A handler may have kept its way to tell that it is at work: that holds up no end.
+        drop(say.send(None));
         let written =
             writing.join().unwrap_or_else(|_| Err(io::Error::other("the writer of lines panicked")));
         read.and(written)
@@ -145,7 +146,7 @@ pub fn serve(bot: &Bot, questions: impl BufRead, responses: impl Write + Send) -
 }
 
 /// Answers one question after the other until the input ends, or nobody writes the answers any more.
-fn read(bot: &Bot, mut questions: impl BufRead, say: &mpsc::Sender<Response>) -> io::Result<()> {
+fn read(bot: &Bot, mut questions: impl BufRead, say: &mpsc::Sender<Option<Response>>) -> io::Result<()> {
     let bound = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
     let mut line = Vec::new();
     loop {
@@ -160,14 +161,15 @@ fn read(bot: &Bot, mut questions: impl BufRead, say: &mpsc::Sender<Response>) ->
         if line.trim_ascii().is_empty() {
             continue;
         }
-        if say.send(respond(bot, &line, say)).is_err() {
+        if say.send(Some(respond(bot, &line, say))).is_err() {
             return Ok(());
         }
     }
 }
 
-fn write(mut responses: impl Write, said: &mpsc::Receiver<Response>) -> io::Result<()> {
-    for response in said {
+/// Writes until it is told that there is no more.
+fn write(mut responses: impl Write, said: &mpsc::Receiver<Option<Response>>) -> io::Result<()> {
+    for response in said.iter().map_while(|response| response) {
         let mut line = serde_json::to_vec(&response)?;
         line.push(b'\n');
         responses.write_all(&line)?;
@@ -281,7 +283,7 @@ fn broke(reason: String) -> Failure {
     Failure::Process { reason }
 }
 
-fn respond(bot: &Bot, line: &[u8], say: &mpsc::Sender<Response>) -> Response {
+fn respond(bot: &Bot, line: &[u8], say: &mpsc::Sender<Option<Response>>) -> Response {
     match serde_json::from_slice(line) {
         Err(error) => Response::Failure { id: None, message: format!("not a question: {error}") },
         Ok(HostMessage::Describe) => Response::Description(bot.description()),
@@ -290,7 +292,7 @@ fn respond(bot: &Bot, line: &[u8], say: &mpsc::Sender<Response>) -> Response {
             let typing = Typing::new({
                 let (id, say) = (id.clone(), say.clone());
                 // A host that went away needs to know nothing.
-                move || drop(say.send(Response::Typing { id: id.clone() }))
+                move || drop(say.send(Some(Response::Typing { id: id.clone() })))
             });
             handled(bot, &event, &memory, &typing)
                 .unwrap_or_else(|failure| Response::Failure { id: Some(id), message: failure.to_string() })

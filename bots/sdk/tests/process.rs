@@ -142,6 +142,24 @@ fn a_program_tells_that_it_is_at_work_before_it_answers_and_attaches_bytes() {
     assert!(outcome(&event, b"", Rules::default(), &typing(&event)).is_err(), "it is no answer");
 }
 
+/// Somebody may keep it, in a thread that goes on: the process ends with its input all the same.
+#[test]
+fn a_bot_that_keeps_its_typing_ends_with_its_input() {
+    static KEPT: std::sync::Mutex<Option<Typing>> = std::sync::Mutex::new(None);
+    /// Keeps it.
+    #[command]
+    fn keep(typing: Typing) -> Reply {
+        *KEPT.lock().unwrap() = Some(typing);
+        "kept".into()
+    }
+    let mut out = Vec::new();
+    serve(&Bot::new("keeper").command(keep), asks(1, "/keep", Value::Null).as_bytes(), &mut out).unwrap();
+    assert!(String::from_utf8(out).unwrap().contains("kept"));
+    if let Some(typing) = KEPT.lock().unwrap().take() {
+        typing.tell();
+    }
+}
+
 #[test]
 fn the_host_takes_no_more_files_and_bytes_than_there_is_room_for() {
     let event = event(1, "alice", "hi");
