@@ -329,7 +329,9 @@ impl Outgoing {
         .map_err(failed)?;
         let origin = format!("{purpose}\n{}\n{hash}", self.name);
         // Builds that draw another one, or none, must say the same.
-        Ok(Self { origin, source, again: true, repeatable: true, preview: false, ..self })
+        // Its origin is that of one answer: what others send of the same file is apart from it.
+        let hold = Hold::Alone;
+        Ok(Self { origin, source, again: true, repeatable: true, preview: false, hold, ..self })
     }
 
     /// Bytes of it.
@@ -354,7 +356,7 @@ impl Outgoing {
     }
 
     /// Fails if it is larger than what the site takes.
-    pub(super) fn fits(&self, largest: u64) -> Result<(), Error> {
+    pub(crate) fn fits(&self, largest: u64) -> Result<(), Error> {
         if self.size > largest { Err(too_large(&self.name, Some(self.size), largest)) } else { Ok(()) }
     }
 }

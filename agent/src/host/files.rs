@@ -39,14 +39,23 @@ pub(super) async fn bring(
 async fn read(file: File, place: &Profile, most: u64) -> Result<Outgoing, Error> {
     let name = file.name();
     let named = match file {
-        File::Path { path, .. } => Named::open(&path, "").map_err(of_bot)?,
-        File::Bytes { data, .. } => Named::held(name.clone(), data),
+        File::Path { path, .. } => {
+            // It waits a moment for a file that was written just now.
+            let opened = tokio::task::spawn_blocking(move || Named::open(&path, ""));
+            opened.await.map_err(|error| ErrorKind::Bug.because_of("a file is not opened", error))?
+        }
+        File::Bytes { data, .. } => Ok(Named::held(name.clone(), data)),
     };
-    Ok(named.read(place, most).await.map_err(of_bot)?.called(name))
+    let outgoing = named.map_err(of_bot)?.read(place, most).await.map_err(of_bot)?;
+    outgoing.fits(most).map_err(of_bot)?;
+    Ok(outgoing.called(name))
 }
 
-/// What cannot be read now is the same when the bot is asked again.
+/// What cannot be read now, or is too large, is that when the bot is asked again too. A disk that is full is not the bot's.
 fn of_bot(error: Error) -> Error {
+    if error.kind == ErrorKind::Storage {
+        return error;
+    }
     let hint = Hint::text("the bot named this file: repair the bot");
     ErrorKind::Misuse.because(error.message.clone()).hint(hint).caused_by(error)
 }
