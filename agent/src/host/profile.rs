@@ -58,6 +58,10 @@ impl ProfileError for Failed {
         self.0.kind.retryable()
     }
 
+    fn is_final(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Usage | ErrorKind::Misuse | ErrorKind::Trust)
+    }
+
     fn class(&self) -> &'static str {
         self.0.kind.name()
     }

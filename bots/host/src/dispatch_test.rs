@@ -37,6 +37,8 @@ struct State {
     looks: usize,
     /// How often saving fails from now on.
     fails: usize,
+    /// How often there is no room for an answer from now on.
+    full: usize,
     /// Answers can never be sent.
     refuses: bool,
     /// In which conversations members were told that the bot is at work.
@@ -47,6 +49,8 @@ struct State {
 enum Away {
     #[error("the profile is away")]
     Now,
+    #[error("there is no room")]
+    Full,
     #[error("there is no such file")]
     ForEver,
 }
@@ -54,6 +58,10 @@ enum Away {
 impl ProfileError for Away {
     fn may_pass(&self) -> bool {
         *self == Self::Now
+    }
+
+    fn is_final(&self) -> bool {
+        *self == Self::ForEver
     }
 
     fn class(&self) -> &'static str {
@@ -93,6 +101,10 @@ impl BotProfile for Imagined {
         if state.fails > 0 {
             state.fails -= 1;
             return Err(Away::Now);
+        }
+        if state.full > 0 && !handled.say.is_empty() {
+            state.full -= 1;
+            return Err(Away::Full);
         }
         if state.refuses && !handled.say.is_empty() {
             return Err(Away::ForEver);
@@ -294,6 +306,19 @@ async fn an_answer_that_can_never_be_sent_costs_its_event_and_no_more() {
     let why = NotHandled::Refused("there is no such file".into());
     assert!(matches!(&state.told[0], Notice::GaveUp { why: told, .. } if *told == why), "{:?}", state.told);
     assert!(state.memories.is_empty(), "nothing of it is remembered");
+}
+
+/// What has no room now is answered when there is some, however often that is tried: it is no fault of the bot.
+#[tokio::test(start_paused = true)]
+async fn an_answer_for_which_there_is_no_room_is_given_later_and_nothing_is_given_up() {
+    let (profile, runner) = (Imagined::new(), Slow::default());
+    profile.state.lock().unwrap().full = 5;
+    profile.brings(1, 2);
+    let _hosting = host(&profile, &runner);
+    profile.has_handled(2).await;
+    let state = profile.state.lock().unwrap();
+    assert!(state.handled.iter().all(|(.., answers)| *answers == 1), "{:?}", state.handled);
+    assert!(state.told.is_empty(), "{:?}", state.told);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,8 +25,8 @@ pub trait BotProfile: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Waiting>, Self::Error>> + Send;
 
     /// Saves an outcome in one step: the event does not wait any more, its conversation's turn is over, the memory is
-    /// kept, the messages are sent. A repeat changes nothing. Files are brought to the broker before that; an error that
-    /// does not pass says that one of them, or one of the messages, can never be sent.
+    /// kept, the messages are sent. A repeat changes nothing. Files are brought to the broker before that; a final
+    /// error says that one of them, or one of the messages, can never be sent.
     fn handled(&self, handled: Handled) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Tells the members of a conversation that the bot is at work, if they may know; nobody waits for that.
@@ -52,6 +52,9 @@ pub trait Wakeups: Send {
 pub trait ProfileError: std::error::Error + Send + 'static {
     /// Whether the same may be done later.
     fn may_pass(&self) -> bool;
+
+    /// Whether what was asked for is wrong in itself, so that it can never be done: a full outbox or disk is not that.
+    fn is_final(&self) -> bool;
 
     /// Its class, for logs.
     fn class(&self) -> &'static str;

@@ -60,8 +60,10 @@ impl<P: BotProfile, R: Run> Worker<P, R> {
         };
         match self.profile.handled(handled).await {
             Ok(()) => {}
-            Err(error) if error.may_pass() => return not_saved(error.class()).await,
-            Err(error) => return self.give_up(&event, NotHandled::Refused(error.to_string())).await,
+            Err(error) if error.is_final() => {
+                return self.give_up(&event, NotHandled::Refused(error.to_string())).await;
+            }
+            Err(error) => return not_saved(error.class()).await,
         }
         if outcome.held_back {
             // Nobody is left to wonder why a bot that runs says nothing.
